@@ -176,9 +176,8 @@ impl FileSecrets {
 
     fn command(&mut self, secrets: &Secrets, at: (usize, usize), scope: PathScope, command: &Command<'_>) {
         let verdict = |verdict: Verdict, value: Option<&str>| match verdict {
-            Verdict::Literal | Verdict::Default if scope == PathScope::Development && !value.is_some_and(looks_drawn) => {
-                Verdict::Placeholder
-            }
+            Verdict::Default if scope == PathScope::Development => Verdict::Placeholder,
+            Verdict::Literal if scope == PathScope::Development && !value.is_some_and(looks_drawn) => Verdict::Placeholder,
             verdict => verdict,
         };
         let script = |node: &Node<'_>| matches!(node.style(), Style::Literal | Style::Folded);
@@ -271,19 +270,20 @@ fn verdict(secrets: &Secrets, variable: &Variable<'_>) -> Option<Verdict> {
         Verdict::Literal if variable.placement == Placement::HelmValue && says_its_name(&variable.name, value) => {
             Some(Verdict::Placeholder)
         }
-        // What a development file sets and anyone can guess is a dummy.
-        Verdict::Literal | Verdict::WeakKey | Verdict::Default if is_throw_away(variable) => Some(Verdict::Placeholder),
+        // What a development file sets and anyone knows or can guess is a dummy.
+        Verdict::Default if in_development(variable) => Some(Verdict::Placeholder),
+        Verdict::Literal | Verdict::WeakKey if in_development(variable) && !looks_drawn(value) => Some(Verdict::Placeholder),
         verdict => Some(verdict),
     }
 }
 
-fn is_throw_away(variable: &Variable<'_>) -> bool {
+fn in_development(variable: &Variable<'_>) -> bool {
     // An environment called dev is deployed like any other; a test folder is not.
     let scope = match variable.placement {
         Placement::WranglerVar => PathScope::of_path(&variable.node.doc.source.path),
         _ => variable.scope,
     };
-    scope == PathScope::Development && !looks_drawn(&variable.value)
+    scope == PathScope::Development
 }
 
 fn says_its_name(name: &str, value: &str) -> bool {
