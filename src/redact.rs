@@ -6,7 +6,7 @@ use crate::artifact::{Artifact, Command, PathScope, Placement, Variable, json_pa
 use crate::check::Check;
 use crate::error::SetupError;
 use crate::rule::{Reader, Rule};
-use crate::secret::{self, Detector, Judge, Kind, Place, Verdict, Words};
+use crate::secret::{self, Argument, Detector, Judge, Kind, Place, Verdict, Words};
 use crate::source::{Source, Span};
 use crate::syntax::{Node, Style};
 
@@ -135,11 +135,9 @@ impl FileSecrets {
 
     fn variable(&mut self, secrets: &Secrets, at: (usize, usize), variable: &Variable<'_>) {
         let verdict = verdict(secrets, variable);
-        if verdict.is_some() {
-            variable.signs.set(secrets.judge.credential_name(&variable.name) == Some(Kind::SigningKey));
-        }
         let _ = variable.verdict.set(verdict);
         if verdict.is_some() {
+            variable.signs.set(secrets.judge.credential_name(&variable.name) == Some(Kind::SigningKey));
             self.values.push(variable.span);
         }
         let value = &*variable.value;
@@ -174,35 +172,21 @@ impl FileSecrets {
         }
     }
 
-    fn command(&mut self, secrets: &Secrets, at: (usize, usize), scope: PathScope, command: &Command<'_>) {
-        let verdict = |verdict: Verdict, value: Option<&str>| match verdict {
-            Verdict::Default if scope == PathScope::Development => Verdict::Placeholder,
-            Verdict::Literal if scope == PathScope::Development && !value.is_some_and(looks_drawn) => Verdict::Placeholder,
-            verdict => verdict,
+    fn command<'a>(&mut self, secrets: &Secrets, at: (usize, usize), scope: PathScope, command: &Command<'a>) {
+        // Scripts are read where they stand, escapes and all, so that their parts have places.
+        let exact = |word: &Node<'_>| word.is_verbatim() || matches!(word.style(), Style::Literal | Style::Folded);
+        let text = |word: &Node<'a>| if exact(word) { word.doc.source.slice(word.value_span()) } else { word.text().unwrap_or_default() };
+        let texts: Vec<&'a str> = command.words.iter().map(text).collect();
+        let found = match texts.as_slice() {
+            // The words of a script are not the words of the list, which is the script alone.
+            [script] => secrets.judge.in_command(script).into_iter().map(|found| Argument { word: 0, ..found }).collect(),
+            words => secrets.judge.argument_secrets(words),
         };
-        let script = |node: &Node<'_>| matches!(node.style(), Style::Literal | Style::Folded);
-        if let [word] = command.words.as_slice() {
-            // One text: read where it stands, so that its parts have places.
-            let outer = word.value_span();
-            let text = if word.is_verbatim() || script(word) { word.doc.source.slice(outer) } else { word.text().unwrap_or_default() };
-            let exact = word.is_verbatim() || script(word);
-            for found in secrets.judge.in_command(text) {
-                let verdict = verdict(found.verdict, text.get(found.span.clone()));
-                let span = if exact { span(found.span, outer.start as usize) } else { word.span() };
-                self.arguments.push(ArgumentSecret { at: (at.0, at.1, 0), span, pair: found.basic, verdict });
-            }
-            return;
-        }
-        let texts: Vec<&str> = command
-            .words
-            .iter()
-            .map(|word| if script(word) { word.doc.source.slice(word.value_span()) } else { word.text().unwrap_or_default() })
-            .collect();
-        for found in secrets.judge.argument_secrets(&texts) {
-            let Some(word) = command.words.get(found.word) else { continue };
-            let exact = word.is_verbatim() || script(word);
-            let verdict = verdict(found.verdict, texts.get(found.word).and_then(|text| text.get(found.span.clone())));
-            let span = if exact { span(found.span, word.value_span().start as usize) } else { word.span() };
+        for found in found {
+            let Some((word, text)) = command.words.get(found.word).zip(texts.get(found.word)) else { continue };
+            let value = text.get(found.span.clone()).unwrap_or_default();
+            let verdict = in_its_scope(found.verdict, value, scope);
+            let span = if exact(word) { span(found.span, word.value_span().start as usize) } else { word.span() };
             self.arguments.push(ArgumentSecret { at: (at.0, at.1, found.word), span, pair: found.basic, verdict });
         }
     }
@@ -270,20 +254,21 @@ fn verdict(secrets: &Secrets, variable: &Variable<'_>) -> Option<Verdict> {
         Verdict::Literal if variable.placement == Placement::HelmValue && says_its_name(&variable.name, value) => {
             Some(Verdict::Placeholder)
         }
-        // What a development file sets and anyone knows or can guess is a dummy.
-        Verdict::Default if in_development(variable) => Some(Verdict::Placeholder),
-        Verdict::Literal | Verdict::WeakKey if in_development(variable) && !looks_drawn(value) => Some(Verdict::Placeholder),
-        verdict => Some(verdict),
+        // An environment called dev is deployed like any other; a test folder is not.
+        verdict if variable.placement == Placement::WranglerVar => {
+            Some(in_its_scope(verdict, value, PathScope::of_path(&variable.node.doc.source.path)))
+        }
+        verdict => Some(in_its_scope(verdict, value, variable.scope)),
     }
 }
 
-fn in_development(variable: &Variable<'_>) -> bool {
-    // An environment called dev is deployed like any other; a test folder is not.
-    let scope = match variable.placement {
-        Placement::WranglerVar => PathScope::of_path(&variable.node.doc.source.path),
-        _ => variable.scope,
-    };
-    scope == PathScope::Development
+/// What a development file sets and anyone knows or can guess is a dummy.
+fn in_its_scope(verdict: Verdict, value: &str, scope: PathScope) -> Verdict {
+    match verdict {
+        Verdict::Default if scope == PathScope::Development => Verdict::Placeholder,
+        Verdict::Literal | Verdict::WeakKey if scope == PathScope::Development && !looks_drawn(value) => Verdict::Placeholder,
+        verdict => verdict,
+    }
 }
 
 fn says_its_name(name: &str, value: &str) -> bool {

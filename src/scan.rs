@@ -292,7 +292,7 @@ fn document_kind(sort: Sort, document: &Document) -> Option<ArtifactKind> {
 /// Whether a text that does not parse says what it is: by its name, or by keys at the start of a line.
 fn claims(sort: Sort, text: &str) -> bool {
     let key = |key: &str| text.lines().any(|line| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':')));
-    !matches!(sort, Sort::Yaml | Sort::Json) || sort == Sort::Json || (key("apiVersion") && key("kind")) || key("services")
+    sort != Sort::Yaml || (key("apiVersion") && key("kind")) || key("services")
 }
 
 /// Suppresses, merges, sorts and completes what the files and groups left.
@@ -325,9 +325,9 @@ fn judge(tree: &Tree, survey: &Survey, outcomes: Vec<Outcome>, settings: &Settin
         shown.entry(Arc::clone(&path)).or_insert_with(|| Shown { text: MaskedText::new("", &[]), bom: false, raw: None });
         coverage.not_analysed.push(NotAnalysed { path, reason: "unreadable" });
     }
-    let groups = groups(survey, &all_facts);
-    let drafts = link(&groups, drafts, &settings.rules, &settings.active, &settings.externals);
     let entries: HashMap<&str, &Entry> = survey.entries.iter().map(|entry| (&*entry.path, entry)).collect();
+    let groups = groups(survey, &entries, &all_facts);
+    let drafts = link(&groups, drafts, &settings.rules, &settings.active, &settings.externals);
     let mut findings: Vec<Finding> = Vec::new();
     let mut drafts: Vec<Draft> = drafts
         .into_iter()
@@ -398,13 +398,12 @@ fn mask_again(tree: &Tree, entry: &Entry, settings: &Settings) -> Option<Shown> 
 }
 
 /// Objects that are deployed together: one group for each kustomization root, one for all plain manifests.
-fn groups<'a>(survey: &'a Survey, all: &'a [ObjectFacts]) -> Vec<Group<'a>> {
-    let homes: HashMap<&str, &'a Entry> = survey.entries.iter().map(|entry| (&*entry.path, entry)).collect();
+fn groups<'a>(survey: &Survey, entries: &HashMap<&str, &'a Entry>, all: &'a [ObjectFacts]) -> Vec<Group<'a>> {
     let build = |root: &KustomizeRoot| Build { labels: root.labels.clone(), open: root.open, ..Build::default() };
     let mut of_root: Vec<(Build<'a>, Vec<&'a ObjectFacts>)> = survey.roots.iter().map(|root| (build(root), Vec::new())).collect();
     let mut plain: Vec<&'a ObjectFacts> = Vec::new();
     for facts in all {
-        match homes.get(&*facts.path) {
+        match entries.get(&*facts.path) {
             Some(entry) if !entry.roots.is_empty() => {
                 for (root, namespace) in &entry.roots {
                     if let Some((build, group)) = of_root.get_mut(*root) {
