@@ -2,7 +2,9 @@
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
-use crate::source::Span;
+use crate::redact::{FileSecrets, random_words};
+use crate::rule::RuleSet;
+use crate::source::{MaskedText, Source, Span};
 
 /// A setup that cannot be used: what is wrong, where, and what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +25,21 @@ impl SetupError {
     pub(crate) fn at(path: &str, text: &str, span: Span, message: impl Into<String>) -> Self {
         let source = NamedSource::new(path, text.to_owned());
         Self { message: message.into(), help: None, place: Some(Box::new((source, span))) }
+    }
+
+    /// The same with nothing in the shown text that looks like a secret.
+    #[must_use]
+    pub(crate) fn masked(mut self, rules: &RuleSet) -> Self {
+        if let Some(place) = &mut self.place {
+            let path = place.0.name().to_owned();
+            let source = Source { path: path.as_str().into(), text: place.0.inner().clone(), bom: false };
+            let secrets = FileSecrets::scan(&rules.data.secrets, &source);
+            let mut masks = secrets.masks(&rules.data.secrets, &source);
+            masks.extend(random_words(&source.text, 0));
+            let text = MaskedText::new(&source.text, &masks);
+            place.0 = NamedSource::new(path, text.text().to_owned());
+        }
+        self
     }
 
     /// Adds what to do next.

@@ -5,6 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::baseline::{Known, recognise};
+use crate::digest::Binding;
 use crate::rule::RuleSet;
 use crate::source::{MaskedText, Span};
 
@@ -139,6 +141,21 @@ pub struct Object {
     pub path: String,
 }
 
+impl Object {
+    /// What it is as one text, without the numbers of items in lists, which change when others come and go.
+    pub(crate) fn key(&self) -> String {
+        let mut path = String::with_capacity(self.path.len());
+        let mut inside = false;
+        for character in self.path.chars() {
+            inside = (inside && character != ']') || character == '[';
+            if !(inside && character.is_ascii_digit()) {
+                path.push(character);
+            }
+        }
+        format!("{}/{}/{}/{}:{path}", self.kind, self.namespace, self.name, self.container)
+    }
+}
+
 /// One statement about one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -162,6 +179,62 @@ pub struct Finding {
     pub fingerprint: String,
     /// GitHub's `primaryLocationLineHash`, where line hashes were asked for.
     pub line_hash: Option<String>,
+    /// Whether somebody has said that it may stay.
+    pub status: Status,
+    /// Digest of the text it points at, keyed with the salt of the baseline.
+    pub(crate) content: u32,
+    /// Which secret it is about, where that was asked for.
+    pub(crate) binding: Option<Binding>,
+    /// A suppression in its file that covers it and does not say which secret it means.
+    pub(crate) unbound: Option<Span>,
+}
+
+/// Whether a finding is asked about, or silenced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It counts.
+    Active,
+    /// A suppression covers it.
+    Suppressed(Suppression),
+    /// The baseline holds it.
+    Baseline,
+}
+
+/// What silences a finding, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suppression {
+    /// In which way it is written.
+    pub kind: SuppressionKind,
+    /// Where it is written.
+    pub location: Location,
+    /// Its 1-based line.
+    pub line: u32,
+    /// The reason as written, secrets masked; empty where there is none.
+    pub reason: String,
+    /// The day after which it ends, `YYYY-MM-DD`.
+    pub until: Option<String>,
+}
+
+/// In which way a suppression is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SuppressionKind {
+    /// A comment in the file.
+    Comment,
+    /// An annotation of the object or its pod template.
+    Annotation,
+    /// An entry of the configuration file.
+    Config,
+}
+
+impl SuppressionKind {
+    /// The word used in output.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Comment => "comment",
+            Self::Annotation => "annotation",
+            Self::Config => "config",
+        }
+    }
 }
 
 /// Why a file was not analysed.
@@ -189,8 +262,12 @@ pub struct Coverage {
 /// The result of a scan.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Findings in the order of path, place and rule.
+    /// Findings that count, in the order of path, place and rule.
     pub findings: Vec<Finding>,
+    /// Findings that a suppression or the baseline silences, in the same order.
+    pub silenced: Vec<Finding>,
+    /// What the findings are compared with, where they are; those that count are new then.
+    pub compared: Option<Compared>,
     /// What was looked at.
     pub coverage: Coverage,
     /// The masked text of every source that has a finding.
@@ -203,7 +280,32 @@ pub struct Report {
     pub notes: Vec<String>,
 }
 
+/// What a scan is compared with, so that it reports only what is new.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// Path of the baseline from the root.
+    pub baseline: Option<String>,
+    /// The revision as given, where the findings of its merge base are left out.
+    pub base: Option<String>,
+    /// How many findings the merge base has too.
+    pub known: usize,
+}
+
 impl Report {
+    /// The same without findings that another report has, too; `base` names what the other one is about.
+    #[must_use]
+    pub fn without(mut self, other: &Self, base: &str) -> Self {
+        let known: Vec<Known> = other.findings.iter().map(Known::of).collect();
+        let (found, _) = recognise(&known, &self.findings.iter().collect::<Vec<_>>());
+        let mut found = found.into_iter();
+        let before = self.findings.len();
+        self.findings.retain(|_| found.next().flatten().is_none());
+        let compared = self.compared.get_or_insert_default();
+        compared.base = Some(base.to_owned());
+        compared.known = before - self.findings.len();
+        self
+    }
+
     /// The number of findings of each severity, mildest first.
     pub fn counts(&self) -> [(Severity, usize); 5] {
         Severity::ALL.map(|severity| (severity, self.findings.iter().filter(|finding| finding.severity == severity).count()))

@@ -680,8 +680,8 @@ pub(crate) fn location(facts: &ObjectFacts, span: Span) -> Location {
     Location { path: Arc::clone(&facts.path), span }
 }
 
-/// Runs the project checks over the groups, and drops drafts that a fact of their group excuses.
-pub(crate) fn link(groups: &[Group<'_>], drafts: Vec<Draft>, rules: &RuleSet, active: &[Active], externals: &[String]) -> Vec<Draft> {
+/// The drafts that no fact of their group excuses.
+pub(crate) fn not_excused(groups: &[Group<'_>], drafts: Vec<Draft>) -> Vec<Draft> {
     let mut of_path: HashMap<&str, Vec<usize>> = HashMap::new();
     for (index, group) in groups.iter().enumerate() {
         for facts in &group.objects {
@@ -691,7 +691,7 @@ pub(crate) fn link(groups: &[Group<'_>], drafts: Vec<Draft>, rules: &RuleSet, ac
             }
         }
     }
-    let mut kept: Vec<Draft> = drafts
+    drafts
         .into_iter()
         .filter(|draft| {
             let homes = of_path.get(&*draft.location.path).map(Vec::as_slice).unwrap_or_default();
@@ -700,7 +700,11 @@ pub(crate) fn link(groups: &[Group<'_>], drafts: Vec<Draft>, rules: &RuleSet, ac
             };
             homes.is_empty() || !homes.iter().all(excused)
         })
-        .collect();
+        .collect()
+}
+
+/// Runs the project checks over the groups.
+pub(crate) fn link(groups: &[Group<'_>], rules: &RuleSet, active: &[Active], externals: &[String]) -> Vec<Draft> {
     let scaled_elsewhere: Vec<(String, String)> = groups
         .iter()
         .flat_map(|group| group.all(FactSort::Application))
@@ -708,6 +712,7 @@ pub(crate) fn link(groups: &[Group<'_>], drafts: Vec<Draft>, rules: &RuleSet, ac
         .flatten()
         .cloned()
         .collect();
+    let mut drafts = Vec::new();
     for group in groups {
         for active in active {
             let Some(rule) = rules.rules().get(active.index) else { continue };
@@ -715,10 +720,10 @@ pub(crate) fn link(groups: &[Group<'_>], drafts: Vec<Draft>, rules: &RuleSet, ac
                 if let crate::check::Check::Native(crate::check::Native::Project(_, function)) = check {
                     let mut run = ProjectRun { group, rule, active, externals, scaled_elsewhere: &scaled_elsewhere, drafts: Vec::new() };
                     function(&mut run);
-                    kept.append(&mut run.drafts);
+                    drafts.append(&mut run.drafts);
                 }
             }
         }
     }
-    kept
+    drafts
 }

@@ -1,9 +1,11 @@
 //! Everything secret in one file: what rules report and what no output may show.
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 
 use crate::artifact::{Artifact, Command, PathScope, Placement, Variable, json_pairs};
 use crate::check::Check;
+use crate::digest::Binding;
 use crate::error::SetupError;
 use crate::rule::{Reader, Rule};
 use crate::secret::{self, Argument, Detector, Judge, Kind, Place, Verdict, Words};
@@ -125,7 +127,7 @@ impl FileSecrets {
     pub(crate) fn judge(&mut self, secrets: &Secrets, artifacts: &[Artifact<'_>]) {
         for (number, artifact) in artifacts.iter().enumerate() {
             for (index, variable) in artifact.variables.iter().enumerate() {
-                self.variable(secrets, (number, index), variable);
+                self.variable(secrets, (number, index), artifact.scope, variable);
             }
             for (index, command) in artifact.commands.iter().enumerate() {
                 self.command(secrets, (number, index), artifact.scope, command);
@@ -133,8 +135,8 @@ impl FileSecrets {
         }
     }
 
-    fn variable(&mut self, secrets: &Secrets, at: (usize, usize), variable: &Variable<'_>) {
-        let verdict = verdict(secrets, variable);
+    fn variable(&mut self, secrets: &Secrets, at: (usize, usize), scope: PathScope, variable: &Variable<'_>) {
+        let verdict = verdict(secrets, scope, variable);
         let _ = variable.verdict.set(verdict);
         if verdict.is_some() {
             variable.signs.set(secrets.judge.credential_name(&variable.name) == Some(Kind::SigningKey));
@@ -206,6 +208,11 @@ impl FileSecrets {
         before.checked_sub(1).and_then(|last| merged.get(last)).is_some_and(|secret| secret.overlaps(span))
     }
 
+    /// Where a text of another file repeats a secret of this one.
+    pub(crate) fn repeated_in(&self, source: &Source, text: &str) -> Vec<Span> {
+        repeated(&texts(source, self.spans()), text, 0)
+    }
+
     /// Every span that output must mask, the text's own lines read once more without structure.
     pub(crate) fn masks(&self, secrets: &Secrets, source: &Source) -> Vec<Span> {
         let lines = secrets.judge.redact_lines(&source.text).into_iter().map(|range| span(range, 0));
@@ -216,6 +223,18 @@ impl FileSecrets {
         });
         self.spans().chain(lines).chain(pairs).collect()
     }
+}
+
+/// The secrets that stand at places of a source, as they are looked for elsewhere.
+pub(crate) fn texts(source: &Source, secrets: impl Iterator<Item = Span>) -> BTreeSet<&str> {
+    secrets.map(|span| source.slice(span).trim_matches(['"', '\''])).filter(|secret| secret.len() >= 4).collect()
+}
+
+/// The places of a text that repeat a secret, such as a comment that quotes it; the text begins at `offset`.
+pub(crate) fn repeated(secrets: &BTreeSet<&str>, text: &str, offset: u32) -> Vec<Span> {
+    let places =
+        |secret: &&str| text.match_indices(*secret).map(|(at, secret)| span(at..at + secret.len(), offset as usize)).collect::<Vec<_>>();
+    secrets.iter().flat_map(places).collect()
 }
 
 /// Sorted spans, overlapping ones joined.
@@ -231,11 +250,26 @@ fn merged(mut spans: Vec<Span>) -> Vec<Span> {
     joined
 }
 
+/// Words of prose that look drawn at random, such as a key quoted in the reason of a suppression; the text begins at
+/// `offset`. What a suppression binds a secret with is left.
+pub(crate) fn random_words(text: &str, offset: u32) -> Vec<Span> {
+    let mut found = Vec::new();
+    for word in text.split(|c: char| c.is_whitespace() || "\"'`()[]{},;=:<>|".contains(c)) {
+        let start = (word.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+        let mixed = word.bytes().any(|byte| byte.is_ascii_digit()) && word.bytes().any(|byte| byte.is_ascii_alphabetic());
+        if mixed && secret::looks_random(word, 3.0, 12) && Binding::parse(word).is_none() {
+            found.push(span(start..start + word.len(), offset as usize));
+        }
+    }
+    found
+}
+
 fn span(range: std::ops::Range<usize>, offset: usize) -> Span {
     Span::new(range.start + offset, range.end + offset)
 }
 
-fn verdict(secrets: &Secrets, variable: &Variable<'_>) -> Option<Verdict> {
+/// `scope` is that of the file; a variable may have one of its own.
+fn verdict(secrets: &Secrets, scope: PathScope, variable: &Variable<'_>) -> Option<Verdict> {
     let value = &*variable.value;
     if variable.placement == Placement::SecretData {
         return secrets.judge.judge_secret_data(&variable.name, value);
@@ -255,9 +289,7 @@ fn verdict(secrets: &Secrets, variable: &Variable<'_>) -> Option<Verdict> {
             Some(Verdict::Placeholder)
         }
         // An environment called dev is deployed like any other; a test folder is not.
-        verdict if variable.placement == Placement::WranglerVar => {
-            Some(in_its_scope(verdict, value, PathScope::of_path(&variable.node.doc.source.path)))
-        }
+        verdict if variable.placement == Placement::WranglerVar => Some(in_its_scope(verdict, value, scope)),
         verdict => Some(in_its_scope(verdict, value, variable.scope)),
     }
 }

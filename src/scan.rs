@@ -1,22 +1,23 @@
-//! A scan from the tree to the report: survey, then every file by itself, then what needs several, then judging.
+//! A scan from the tree to the report: survey, then every file by itself, in parallel; `judge` does the rest.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use crate::artifact::{self, Artifact, Context, Kustomization, PathScope, in_example_folder, is_compose, is_kubernetes, is_patch_name};
+use crate::artifact::{self, Artifact, Context, Kustomization, in_example_folder, is_compose, is_kubernetes, is_patch_name};
 use crate::check::{Draft, File, Lazy, check_file};
-use crate::config::Settings;
-use crate::finding::{Coverage, Finding, NotAnalysed, Object, Report};
-use crate::line_hash::line_hashes;
-use crate::project::{Build, Group, ObjectFacts, cuts, facts, link};
-use crate::redact::FileSecrets;
+use crate::config::{Profile, Profiles, Settings};
+use crate::finding::{Coverage, Object, Report, Severity};
+use crate::judge::judge;
+use crate::project::{ObjectFacts, facts};
+use crate::redact::{FileSecrets, random_words, repeated, texts};
 use crate::rule::ArtifactKind;
 use crate::source::{MaskedText, Source, Span};
-use crate::survey::{Entry, KustomizeRoot, Request, Sort, State, Survey};
+use crate::suppress::{self, Directive, Suppressions};
+use crate::survey::{Entry, Request, Sort, State, Survey};
 use crate::syntax::{self, Document, Parsed, Syntax};
 use crate::tree::Tree;
 
@@ -31,37 +32,67 @@ pub struct Progress {
 
 /// What one file left.
 #[derive(Default)]
-struct Outcome {
-    drafts: Vec<Draft>,
-    facts: Vec<ObjectFacts>,
+pub(crate) struct Outcome {
+    pub(crate) drafts: Vec<Draft>,
+    pub(crate) facts: Vec<ObjectFacts>,
     /// The masked text and line hashes, where the file has findings.
-    shown: Option<Shown>,
-    artifacts: BTreeMap<&'static str, usize>,
-    not_analysed: Option<&'static str>,
-    other: bool,
+    pub(crate) shown: Option<Shown>,
+    pub(crate) artifacts: BTreeMap<&'static str, usize>,
+    pub(crate) not_analysed: Option<&'static str>,
+    pub(crate) other: bool,
+    pub(crate) directives: Vec<Directive>,
+    /// Where the configuration repeats a secret of the file.
+    pub(crate) quoted: Vec<Span>,
+    /// Whether every rule has seen the file, so that a suppression that silences nothing is of no use.
+    pub(crate) judged: bool,
 }
 
-struct Shown {
-    text: MaskedText,
-    bom: bool,
+impl Shown {
+    /// Stands for a file whose text is not known.
+    pub(crate) fn nothing() -> Self {
+        Self { text: MaskedText::new("", &[]), bom: false, raw: None }
+    }
+}
+
+pub(crate) struct Shown {
+    pub(crate) text: MaskedText,
+    pub(crate) bom: bool,
     /// The raw text, kept only while line hashes are wanted.
-    raw: Option<String>,
+    pub(crate) raw: Option<String>,
 }
 
 /// Checks what a request asks for.
 pub fn check(tree: &Tree, request: &Request, settings: &Settings, progress: &Progress) -> Report {
     let survey = Survey::new(tree, request, &settings.exclude);
+    let profiles = Profiles::new(settings, survey.entries.iter().map(|entry| &entry.path));
     progress.total.store(survey.entries.len(), Ordering::Relaxed);
     let outcomes: Vec<Outcome> = survey
         .entries
         .par_iter()
         .map(|entry| {
-            let outcome = catch_unwind(AssertUnwindSafe(|| check_entry(tree, entry, settings))).unwrap_or_else(|_| failed(entry, settings));
+            let outcome = catch_unwind(AssertUnwindSafe(|| check_entry(tree, entry, settings, profiles.of(&entry.path))))
+                .unwrap_or_else(|_| failed(entry, settings));
             progress.done.fetch_add(1, Ordering::Relaxed);
             outcome
         })
         .collect();
-    judge(tree, &survey, outcomes, settings)
+    judge(tree, &survey, outcomes, settings, &profiles)
+}
+
+/// Checks the tree that a change began with, for what the request of the changed tree would have shown there.
+pub(crate) fn check_base(base: &Tree, changed: &Tree, request: &Request, settings: &Settings) -> Report {
+    let is_folder = |path: &String| path.is_empty() || changed.is_folder(path);
+    // A file may have had another name, so all of them are looked at; a folder stays what is asked for.
+    let paths = if request.paths.iter().all(is_folder) {
+        let there: Vec<String> = request.paths.iter().filter(|path| path.is_empty() || base.is_folder(path)).cloned().collect();
+        if there.is_empty() && !request.paths.is_empty() {
+            return Report::nothing(settings);
+        }
+        there
+    } else {
+        Vec::new()
+    };
+    check(base, &Request { paths, no_ignore: request.no_ignore }, settings, &Progress::default())
 }
 
 /// Checks one text as if it were the only file of a tree; the path decides its kind.
@@ -71,26 +102,52 @@ pub fn check_source(path: &str, text: &str, settings: &Settings) -> Report {
 }
 
 /// A draft of one of the scanner's own rules.
-fn scan_draft(settings: &Settings, rule: &str, path: &Arc<str>, span: Span, message: String) -> Option<Draft> {
+pub(crate) fn scan_draft(settings: &Settings, rule: &str, path: &Arc<str>, span: Span, message: String) -> Option<Draft> {
     let index = settings.rules.index(rule)?;
     let rule = settings.rules.rules().get(index)?;
     Some(Draft::new(rule, index, path, span, Object::default(), message))
+}
+
+impl Report {
+    /// A report of nothing.
+    fn nothing(settings: &Settings) -> Self {
+        Self {
+            findings: Vec::new(),
+            silenced: Vec::new(),
+            compared: None,
+            coverage: Coverage::default(),
+            sources: BTreeMap::new(),
+            rules: Arc::clone(&settings.rules),
+            selected: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
 }
 
 fn failed(entry: &Entry, settings: &Settings) -> Outcome {
     let message = "preflint failed on this file and did not judge it; please report it".to_owned();
     Outcome {
         drafts: scan_draft(settings, "scan/internal-error", &entry.path, Span::default(), message).into_iter().collect(),
-        shown: Some(Shown { text: MaskedText::new("", &[]), bom: false, raw: None }),
+        shown: Some(Shown::nothing()),
         not_analysed: Some("internal error"),
         ..Outcome::default()
+    }
+}
+
+pub(crate) fn syntax_of(sort: Sort) -> Syntax {
+    match sort {
+        Sort::Dotenv => Syntax::Dotenv,
+        Sort::WranglerToml => Syntax::Toml,
+        Sort::WranglerJson => Syntax::Jsonc,
+        Sort::Json => Syntax::Json,
+        _ => Syntax::Yaml,
     }
 }
 
 /// Bytes at the start of a JSON file that show whether it is a Kubernetes object.
 const SNIFF: usize = 8 << 10;
 
-fn check_entry(tree: &Tree, entry: &Entry, settings: &Settings) -> Outcome {
+fn check_entry(tree: &Tree, entry: &Entry, settings: &Settings, profile: &Profile) -> Outcome {
     let other = Outcome { other: true, ..Outcome::default() };
     match entry.sort {
         Sort::Other => return other,
@@ -106,7 +163,7 @@ fn check_entry(tree: &Tree, entry: &Entry, settings: &Settings) -> Outcome {
         Err(message) => {
             return Outcome {
                 drafts: scan_draft(settings, "scan/file-unreadable", &entry.path, Span::default(), message).into_iter().collect(),
-                shown: Some(Shown { text: MaskedText::new("", &[]), bom: false, raw: None }),
+                shown: Some(Shown::nothing()),
                 not_analysed: Some("unreadable"),
                 ..Outcome::default()
             };
@@ -117,28 +174,22 @@ fn check_entry(tree: &Tree, entry: &Entry, settings: &Settings) -> Outcome {
     }
     let secrets = FileSecrets::scan(&settings.rules.data.secrets, &source);
     if entry.sort == Sort::ChartTemplate {
-        return finish(entry, &source, &Parsed::default(), &[], secrets, settings, Some("chart template"));
+        return finish(entry, &source, &Parsed::default(), &[], secrets, (settings, profile), Some("chart template"));
     }
-    let syntax = match entry.sort {
-        Sort::Dotenv => Syntax::Dotenv,
-        Sort::WranglerToml => Syntax::Toml,
-        Sort::WranglerJson => Syntax::Jsonc,
-        Sort::Json => Syntax::Json,
-        _ => Syntax::Yaml,
-    };
+    let syntax = syntax_of(entry.sort);
     let parsed = syntax::parse(&source, syntax);
     if parsed.documents.is_empty() && parsed.errors.is_empty() {
         return other;
     }
     // Text that a template engine fills in first is no YAML, and no fault of it.
     if !parsed.errors.is_empty() && is_templated(&source.text, syntax) {
-        return finish(entry, &source, &Parsed::default(), &[], secrets, settings, Some("template of another tool"));
+        return finish(entry, &source, &Parsed::default(), &[], secrets, (settings, profile), Some("template of another tool"));
     }
     let kinds: Vec<Option<ArtifactKind>> = parsed.documents.iter().map(|document| document_kind(entry.sort, document)).collect();
     if kinds.iter().all(Option::is_none) && (parsed.errors.is_empty() || !claims(entry.sort, &source.text)) {
         return other;
     }
-    let scope = PathScope::of_path(&entry.path);
+    let scope = settings.scope(&entry.path);
     let fragment = entry.patch || is_patch_name(&entry.path) || entry.path.contains(".override.") || entry.path.contains(".override-");
     let complete = !fragment
         && !entry.patched
@@ -163,7 +214,7 @@ fn check_entry(tree: &Tree, entry: &Entry, settings: &Settings) -> Outcome {
             artifact::merge_over(artifact, base.root());
         }
     }
-    finish(entry, &source, &parsed, &artifacts, secrets, settings, None)
+    finish(entry, &source, &parsed, &artifacts, secrets, (settings, profile), None)
 }
 
 fn finish<'d>(
@@ -172,7 +223,7 @@ fn finish<'d>(
     parsed: &'d Parsed,
     artifacts: &[Artifact<'d>],
     mut secrets: FileSecrets,
-    settings: &Settings,
+    (settings, profile): (&Settings, &Profile),
     not_analysed: Option<&'static str>,
 ) -> Outcome {
     let data = &settings.rules.data;
@@ -180,6 +231,9 @@ fn finish<'d>(
     let mut outcome = Outcome { not_analysed, ..Outcome::default() };
     if !entry.patch {
         outcome.facts = artifacts.iter().filter_map(|artifact| facts(&entry.path, artifact)).collect();
+    }
+    if let Some(text) = &settings.text {
+        outcome.quoted = secrets.repeated_in(source, text.text());
     }
     if !entry.reported {
         return outcome;
@@ -201,7 +255,7 @@ fn finish<'d>(
         kubernetes_version: settings.kubernetes_version,
         lazy: Lazy::default(),
     };
-    outcome.drafts = check_file(&file, &settings.active);
+    outcome.drafts = check_file(&file, &profile.active);
     // What git ignores is not published.
     if entry.state == State::Ignored && entry.sort == Sort::Dotenv {
         outcome.drafts.retain(|draft| settings.rules.rules().get(draft.rule).is_none_or(|rule| rule.precedence.is_none()));
@@ -218,14 +272,47 @@ fn finish<'d>(
             draft.confidence = draft.confidence.lower();
         }
     }
+    for draft in &mut outcome.drafts {
+        if secrets.covers(draft.location.span) {
+            draft.secret = Some(unquoted(source.slice(draft.location.span)).into());
+        }
+        // `env.prod.vars.KEY` belongs to an environment of the file.
+        if matches!(entry.sort, Sort::WranglerToml | Sort::WranglerJson) {
+            draft.environment = draft.object.path.strip_prefix("env.").and_then(|rest| rest.split('.').next()).map(str::to_owned);
+        }
+    }
+    let Suppressions { directives, remarks } = suppress::read(source, parsed, artifacts, &settings.rules, &settings.policy);
+    let said: Vec<Span> = directives.iter().map(|directive| directive.span).chain(remarks.iter().map(|remark| remark.span)).collect();
+    for remark in remarks {
+        let mut draft = scan_draft(settings, remark.rule, &entry.path, remark.span, remark.message);
+        if let Some(draft) = draft.as_mut().filter(|_| remark.foreign) {
+            draft.severity = Severity::Info;
+        }
+        outcome.drafts.extend(draft);
+    }
+    outcome.directives = directives;
+    let published = !(entry.state == State::Ignored && entry.sort == Sort::Dotenv);
+    outcome.judged = outcome.not_analysed.is_none() && parsed.errors.is_empty() && published;
     if !outcome.drafts.is_empty() {
-        outcome.shown = Some(shown(source, parsed, &secrets, settings));
+        outcome.shown = Some(shown(source, parsed, &secrets, &said, settings));
     }
     outcome
 }
 
-fn shown(source: &Source, parsed: &Parsed, secrets: &FileSecrets, settings: &Settings) -> Shown {
+/// A value without the quotes around it, which are no part of a secret.
+fn unquoted(text: &str) -> &str {
+    let inside = |quote: char| text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    inside('"').or_else(|| inside('\'')).unwrap_or(text)
+}
+
+/// The text of a file without its secrets; `said` are the places of suppressions, which may quote one.
+fn shown(source: &Source, parsed: &Parsed, secrets: &FileSecrets, said: &[Span], settings: &Settings) -> Shown {
     let mut masks = secrets.masks(&settings.rules.data.secrets, source);
+    let known = texts(source, masks.iter().copied());
+    for part in parsed.documents.iter().flat_map(|document| &document.comments).chain(said) {
+        masks.extend(repeated(&known, source.slice(*part), part.start));
+        masks.extend(random_words(source.slice(*part), part.start));
+    }
     // A line that does not parse may hold a secret that no document has.
     if parsed.documents.first().is_some_and(|document| document.syntax == Syntax::Dotenv) {
         masks.extend(parsed.errors.iter().map(|error| error.span));
@@ -295,176 +382,18 @@ fn claims(sort: Sort, text: &str) -> bool {
     sort != Sort::Yaml || (key("apiVersion") && key("kind")) || key("services")
 }
 
-/// Suppresses, merges, sorts and completes what the files and groups left.
-fn judge(tree: &Tree, survey: &Survey, outcomes: Vec<Outcome>, settings: &Settings) -> Report {
-    let mut coverage = Coverage::default();
-    let mut drafts = Vec::new();
-    let mut all_facts: Vec<ObjectFacts> = Vec::new();
-    let mut shown: HashMap<Arc<str>, Shown> = HashMap::new();
-    for (entry, outcome) in survey.entries.iter().zip(outcomes) {
-        all_facts.extend(outcome.facts);
-        if !entry.reported {
-            continue;
-        }
-        coverage.files += 1;
-        coverage.other += usize::from(outcome.other);
-        for (kind, count) in outcome.artifacts {
-            *coverage.artifacts.entry(kind).or_default() += count;
-        }
-        if let Some(reason) = outcome.not_analysed {
-            coverage.not_analysed.push(NotAnalysed { path: Arc::clone(&entry.path), reason });
-        }
-        drafts.extend(outcome.drafts);
-        if let Some(text) = outcome.shown {
-            shown.insert(Arc::clone(&entry.path), text);
-        }
-    }
-    for (path, error) in &survey.errors {
-        let path: Arc<str> = path.as_str().into();
-        drafts.extend(scan_draft(settings, "scan/file-unreadable", &path, Span::default(), format!("cannot be read: {error}")));
-        shown.entry(Arc::clone(&path)).or_insert_with(|| Shown { text: MaskedText::new("", &[]), bom: false, raw: None });
-        coverage.not_analysed.push(NotAnalysed { path, reason: "unreadable" });
-    }
-    let entries: HashMap<&str, &Entry> = survey.entries.iter().map(|entry| (&*entry.path, entry)).collect();
-    let groups = groups(survey, &entries, &all_facts);
-    let drafts = link(&groups, drafts, &settings.rules, &settings.active, &settings.externals);
-    let mut findings: Vec<Finding> = Vec::new();
-    let mut drafts: Vec<Draft> = drafts
-        .into_iter()
-        .filter(|draft| entries.get(&*draft.location.path).is_none_or(|entry| entry.reported))
-        .filter(|draft| draft.severity >= settings.min_severity && draft.confidence >= settings.min_confidence)
-        .collect();
-    drafts.sort_by(|a, b| (&a.location, a.rule, &a.message, &a.environment).cmp(&(&b.location, b.rule, &b.message, &b.environment)));
-    for draft in drafts {
-        let Some(rule) = settings.rules.rules().get(draft.rule) else { continue };
-        // The same statement through several environments is one finding.
-        if let Some(last) = findings.last_mut()
-            && last.rule == rule.id
-            && last.location == draft.location
-        {
-            last.environments.extend(draft.environment);
-            continue;
-        }
-        findings.push(Finding {
-            rule: Arc::clone(&rule.id),
-            message: draft.message,
-            severity: draft.severity,
-            confidence: draft.confidence,
-            location: draft.location,
-            related: draft.related,
-            object: draft.object,
-            environments: draft.environment.into_iter().collect(),
-            fingerprint: String::new(),
-            line_hash: None,
-        });
-    }
-    // Findings of groups may stand in files that had none of their own; related places too.
-    let places: BTreeSet<Arc<str>> = findings
-        .iter()
-        .flat_map(|finding| std::iter::once(&finding.location).chain(finding.related.iter().map(|related| &related.location)))
-        .map(|location| Arc::clone(&location.path))
-        .collect();
-    for path in &places {
-        if shown.contains_key(path) {
-            continue;
-        }
-        if let Some(text) = entries.get(&**path).and_then(|entry| mask_again(tree, entry, settings)) {
-            shown.insert(Arc::clone(path), text);
-        }
-    }
-    fingerprints(&mut findings);
-    if settings.line_hashes {
-        add_line_hashes(&mut findings, &shown);
-    }
-    let sources = shown.into_iter().filter(|(path, _)| places.contains(path)).map(|(path, shown)| (path, shown.text)).collect();
-    coverage.not_analysed.sort();
-    let mut selected: Vec<Arc<str>> =
-        settings.active.iter().filter_map(|active| settings.rules.rules().get(active.index)).map(|rule| Arc::clone(&rule.id)).collect();
-    selected.sort();
-    let notes = settings.notes.iter().chain(&survey.notes).cloned().collect();
-    Report { findings, coverage, sources, rules: Arc::clone(&settings.rules), selected, notes }
-}
-
 /// The masked text of a file that only a project rule points at.
-fn mask_again(tree: &Tree, entry: &Entry, settings: &Settings) -> Option<Shown> {
+pub(crate) fn mask_again(tree: &Tree, entry: &Entry, settings: &Settings) -> Option<Shown> {
     let source = Arc::new(read(tree, entry).ok()?);
     let mut secrets = FileSecrets::scan(&settings.rules.data.secrets, &source);
-    let parsed = syntax::parse(&source, if entry.sort == Sort::Json { Syntax::Json } else { Syntax::Yaml });
-    let context = Context { scope: PathScope::of_path(&entry.path), complete: true };
+    let parsed = syntax::parse(&source, syntax_of(entry.sort));
+    let context = Context { scope: settings.scope(&entry.path), complete: true };
     let kinds = parsed.documents.iter().filter_map(|document| document_kind(entry.sort, document).map(|kind| (kind, document)));
     let artifacts: Vec<Artifact<'_>> = kinds.flat_map(|(kind, document)| artifact::artifacts(kind, document.root(), &context)).collect();
     secrets.judge(&settings.rules.data.secrets, &artifacts);
-    Some(shown(&source, &parsed, &secrets, settings))
-}
-
-/// Objects that are deployed together: one group for each kustomization root, one for all plain manifests.
-fn groups<'a>(survey: &Survey, entries: &HashMap<&str, &'a Entry>, all: &'a [ObjectFacts]) -> Vec<Group<'a>> {
-    let build = |root: &KustomizeRoot| Build { labels: root.labels.clone(), open: root.open, ..Build::default() };
-    let mut of_root: Vec<(Build<'a>, Vec<&'a ObjectFacts>)> = survey.roots.iter().map(|root| (build(root), Vec::new())).collect();
-    let mut plain: Vec<&'a ObjectFacts> = Vec::new();
-    for facts in all {
-        match entries.get(&*facts.path) {
-            Some(entry) if !entry.roots.is_empty() => {
-                for (root, namespace) in &entry.roots {
-                    if let Some((build, group)) = of_root.get_mut(*root) {
-                        build.namespaces.extend(namespace.as_deref().map(|namespace| (&*facts.path, namespace)));
-                        group.push(facts);
-                    }
-                }
-            }
-            _ => plain.push(facts),
-        }
-    }
-    let mut groups: Vec<Group<'a>> = of_root
-        .into_iter()
-        .zip(&survey.roots)
-        .filter(|((_, objects), _)| !objects.is_empty())
-        .map(|((build, objects), root)| Group::new(root.folder.clone(), build, objects, &BTreeSet::new()))
-        .collect();
-    let cuts = cuts(&plain);
-    // What charts render is not known, and it may be what plain manifests name.
-    let open = survey.entries.iter().any(|entry| entry.sort == Sort::ChartTemplate);
-    groups.push(Group::new(String::new(), Build { open, ..Build::default() }, plain, &cuts));
-    groups
-}
-
-/// Fingerprints from rule, path and object, so that moved lines keep them; equal ones are numbered.
-fn fingerprints(findings: &mut [Finding]) {
-    let mut seen: HashMap<u64, u64> = HashMap::new();
-    for finding in findings {
-        let object = &finding.object;
-        let parts =
-            [&*finding.rule, &*finding.location.path, &object.kind, &object.namespace, &object.name, &object.container, &object.path];
-        let hash = fnv(parts.iter().flat_map(|part| part.bytes().chain([0])), 0xcbf2_9ce4_8422_2325);
-        let count = seen.entry(hash).or_default();
-        *count += 1;
-        finding.fingerprint = format!("{:016x}", if *count == 1 { hash } else { fnv(count.to_le_bytes(), hash) });
-    }
-}
-
-/// FNV-1a: stable over releases, which the standard library's hasher does not promise.
-fn fnv(bytes: impl IntoIterator<Item = u8>, start: u64) -> u64 {
-    bytes.into_iter().fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-fn add_line_hashes(findings: &mut [Finding], shown: &HashMap<Arc<str>, Shown>) {
-    let mut wanted: BTreeMap<Arc<str>, Vec<usize>> = BTreeMap::new();
-    for (index, finding) in findings.iter().enumerate() {
-        wanted.entry(Arc::clone(&finding.location.path)).or_default().push(index);
-    }
-    for (path, indices) in wanted {
-        let Some(Shown { text, bom, raw: Some(raw) }) = shown.get(&path) else { continue };
-        let lines: Vec<u32> = indices
-            .iter()
-            .filter_map(|&index| findings.get(index))
-            .map(|finding| text.position(finding.location.span.start).line)
-            .collect();
-        for (&index, hash) in indices.iter().zip(line_hashes(raw, *bom, &lines)) {
-            if let Some(finding) = findings.get_mut(index) {
-                finding.line_hash = Some(hash);
-            }
-        }
-    }
+    let Suppressions { directives, .. } = suppress::read(&source, &parsed, &artifacts, &settings.rules, &settings.policy);
+    let said: Vec<Span> = directives.iter().map(|directive| directive.span).collect();
+    Some(shown(&source, &parsed, &secrets, &said, settings))
 }
 
 #[cfg(test)]
@@ -480,7 +409,8 @@ mod tests {
         let tree = Tree::default().with("web.yaml", "a: 1\n");
         let survey = Survey::new(&tree, &Request::default(), &settings.exclude);
         let outcomes = survey.entries.iter().map(|entry| failed(entry, &settings)).collect();
-        let report = judge(&tree, &survey, outcomes, &settings);
+        let profiles = Profiles::new(&settings, std::iter::empty());
+        let report = judge(&tree, &survey, outcomes, &settings, &profiles);
         assert_eq!(report.findings.iter().map(|finding| &*finding.rule).collect::<Vec<_>>(), ["scan/internal-error"]);
         assert_eq!(report.coverage.not_analysed.len(), 1);
         Ok(())

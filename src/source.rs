@@ -30,6 +30,12 @@ impl Span {
         self.start as usize..self.end as usize
     }
 
+    /// The same span of a text that begins `offset` bytes later.
+    #[must_use]
+    pub(crate) fn moved(self, offset: u32) -> Self {
+        Self { start: self.start + offset, end: self.end + offset }
+    }
+
     /// Whether the two share a byte.
     #[must_use]
     pub fn overlaps(self, other: Self) -> bool {

@@ -76,6 +76,8 @@ pub(crate) struct Survey {
     /// Path and what went wrong.
     pub(crate) errors: Vec<(String, String)>,
     pub(crate) notes: Vec<String>,
+    /// Whether all that lies below the root is loaded and reported.
+    pub(crate) whole: bool,
 }
 
 /// Which files a scan takes.
@@ -257,6 +259,7 @@ impl Survey {
             })
             .collect();
         survey.entries = entries;
+        survey.whole = folders.iter().any(String::is_empty);
         survey.tie(tree);
         survey
     }

@@ -1,21 +1,45 @@
-//! Where bytes come from: a folder on disk with an overlay of texts.
+//! Where bytes come from: a folder on disk, or what git keeps of it, with an overlay of texts.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// A folder, or none, and texts that stand in for files of it, such as standard input or unsaved buffers.
+use crate::error::SetupError;
+use crate::git::{self, Objects};
+
+/// The files of a scan, and texts that stand in for some of them, such as standard input or unsaved buffers.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
-    root: Option<PathBuf>,
+    ground: Ground,
     overlay: BTreeMap<String, Vec<u8>>,
+}
+
+/// What lies below the overlay.
+#[derive(Clone, Debug, Default)]
+enum Ground {
+    #[default]
+    Nothing,
+    Folder(PathBuf),
+    Git(Arc<Objects>),
 }
 
 impl Tree {
     /// The tree of a folder.
     #[must_use]
     pub fn folder(root: impl Into<PathBuf>) -> Self {
-        Self { root: Some(root.into()), overlay: BTreeMap::new() }
+        Self { ground: Ground::Folder(root.into()), overlay: BTreeMap::new() }
+    }
+
+    /// A folder of a git repository as it was where the work since `base` (a branch, tag or commit) began: at the merge
+    /// base of `base` and HEAD.
+    pub fn merge_base(root: &Path, base: &str) -> Result<Self, SetupError> {
+        Ok(Self { ground: Ground::Git(Arc::new(Objects::of_merge_base(root, base)?)), overlay: BTreeMap::new() })
+    }
+
+    /// A folder of a git repository as it stands in the index.
+    pub fn staged(root: &Path) -> Result<Self, SetupError> {
+        Ok(Self { ground: Ground::Git(Arc::new(Objects::of_index(root)?)), overlay: BTreeMap::new() })
     }
 
     /// Puts a text in the place of a file; the path is relative to the root and separated by `/`.
@@ -25,70 +49,61 @@ impl Tree {
         self
     }
 
-    fn on_disk(&self, path: &str) -> Option<PathBuf> {
-        self.root.as_ref().map(|root| root.join(path))
-    }
-
     /// The bytes of a file.
     pub(crate) fn read(&self, path: &str) -> io::Result<Vec<u8>> {
-        match self.overlay.get(path) {
-            Some(bytes) => Ok(bytes.clone()),
-            None => std::fs::read(self.on_disk(path).ok_or(io::ErrorKind::NotFound)?),
+        match (self.overlay.get(path), &self.ground) {
+            (Some(bytes), _) => Ok(bytes.clone()),
+            (None, Ground::Nothing) => Err(io::ErrorKind::NotFound.into()),
+            (None, Ground::Folder(root)) => std::fs::read(root.join(path)),
+            (None, Ground::Git(objects)) => objects.read(path),
         }
     }
 
     /// Up to `limit` bytes from the start of a file.
     pub(crate) fn read_start(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
         use io::Read as _;
-        if let Some(bytes) = self.overlay.get(path) {
-            return Ok(bytes.iter().copied().take(limit).collect());
+        if let (None, Ground::Folder(root)) = (self.overlay.get(path), &self.ground) {
+            let mut bytes = Vec::with_capacity(limit);
+            std::fs::File::open(root.join(path))?.take(limit as u64).read_to_end(&mut bytes)?;
+            return Ok(bytes);
         }
-        let mut bytes = Vec::with_capacity(limit);
-        std::fs::File::open(self.on_disk(path).ok_or(io::ErrorKind::NotFound)?)?.take(limit as u64).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        self.read(path).map(|mut bytes| {
+            bytes.truncate(limit);
+            bytes
+        })
     }
 
     /// Whether a file exists.
     pub(crate) fn is_file(&self, path: &str) -> bool {
-        self.overlay.contains_key(path) || self.on_disk(path).is_some_and(|path| path.is_file())
+        self.overlay.contains_key(path)
+            || match &self.ground {
+                Ground::Nothing => false,
+                Ground::Folder(root) => root.join(path).is_file(),
+                Ground::Git(objects) => objects.files.contains_key(path),
+            }
     }
 
     /// Whether a folder exists.
     pub(crate) fn is_folder(&self, path: &str) -> bool {
-        self.on_disk(path).is_some_and(|path| path.is_dir())
-            || self.overlay.keys().any(|file| file.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
+        let in_overlay = self.overlay.keys().any(|file| is_below(path, file));
+        in_overlay
+            || match &self.ground {
+                Ground::Nothing => false,
+                Ground::Folder(root) => root.join(path).is_dir(),
+                Ground::Git(objects) => objects.files.range(format!("{path}/")..).next().is_some_and(|(file, _)| is_below(path, file)),
+            }
     }
 
     /// Every file below a folder (empty: the root), sorted. `.git` is left out, and what ignore files name unless `ignored`.
     pub(crate) fn walk(&self, folder: &str, ignored: bool) -> Walk {
         let mut walk = Walk::default();
-        if let Some(root) = self.root.as_deref().filter(|root| root.join(folder).is_dir()) {
-            let mut builder = ignore::WalkBuilder::new(if folder.is_empty() { root.to_path_buf() } else { root.join(folder) });
-            builder
-                .hidden(false)
-                .ignore(false)
-                .git_global(false)
-                .git_ignore(!ignored)
-                .git_exclude(!ignored)
-                .parents(!ignored)
-                .require_git(false)
-                .filter_entry(|entry| entry.file_name() != ".git");
-            for entry in builder.build() {
-                match entry {
-                    Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_file()) => {
-                        if let Some(path) = relative(root, entry.path()) {
-                            walk.files.push(path);
-                        } else {
-                            walk.errors.push((entry.path().display().to_string(), "its name is not UTF-8".to_owned()));
-                        }
-                    }
-                    Ok(_) => {}
-                    Err(error) => walk.errors.push((folder.to_owned(), error.to_string())),
-                }
-            }
+        match &self.ground {
+            Ground::Nothing => {}
+            Ground::Folder(root) => walk.add_folder(root, folder, ignored),
+            // Git has nothing that is ignored but what it tracks all the same.
+            Ground::Git(objects) => walk.files.extend(objects.files.keys().filter(|path| is_below(folder, path)).cloned()),
         }
-        let below = |path: &str| folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
-        walk.files.extend(self.overlay.keys().filter(|path| below(path)).cloned());
+        walk.files.extend(self.overlay.keys().filter(|path| is_below(folder, path)).cloned());
         walk.files.sort();
         walk.files.dedup();
         walk
@@ -96,23 +111,17 @@ impl Tree {
 
     /// Files that git tracks below the root; nothing without a repository.
     pub(crate) fn tracked(&self) -> Result<Vec<String>, String> {
-        let Some(root) = self.root.as_deref().filter(|root| root.ancestors().any(|folder| folder.join(".git").exists())) else {
-            return Ok(Vec::new());
-        };
-        // A repository may name a program as its file monitor; reading must not run it.
-        let output = std::process::Command::new("git")
-            .arg("-C")
-            .arg(root)
-            .args(["-c", "core.fsmonitor=false", "ls-files", "-z", "--cached"])
-            .output();
-        match output {
-            Ok(output) if output.status.success() => {
-                Ok(String::from_utf8_lossy(&output.stdout).split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
-            }
-            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default().to_owned()),
-            Err(error) => Err(error.to_string()),
+        match &self.ground {
+            Ground::Folder(root) if root.ancestors().any(|folder| folder.join(".git").exists()) => git::tracked(root),
+            Ground::Git(objects) => Ok(objects.files.keys().cloned().collect()),
+            _ => Ok(Vec::new()),
         }
     }
+}
+
+/// Whether a file is below a folder; the empty one is the root.
+fn is_below(folder: &str, file: &str) -> bool {
+    folder.is_empty() || file.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// What a walk found.
@@ -121,6 +130,38 @@ pub(crate) struct Walk {
     pub(crate) files: Vec<String>,
     /// Path and what went wrong.
     pub(crate) errors: Vec<(String, String)>,
+}
+
+impl Walk {
+    fn add_folder(&mut self, root: &Path, folder: &str, ignored: bool) {
+        let start = if folder.is_empty() { root.to_path_buf() } else { root.join(folder) };
+        if !start.is_dir() {
+            return;
+        }
+        let mut builder = ignore::WalkBuilder::new(start);
+        builder
+            .hidden(false)
+            .ignore(false)
+            .git_global(false)
+            .git_ignore(!ignored)
+            .git_exclude(!ignored)
+            .parents(!ignored)
+            .require_git(false)
+            .filter_entry(|entry| entry.file_name() != ".git");
+        for entry in builder.build() {
+            match entry {
+                Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_file()) => {
+                    if let Some(path) = relative(root, entry.path()) {
+                        self.files.push(path);
+                    } else {
+                        self.errors.push((entry.path().display().to_string(), "its name is not UTF-8".to_owned()));
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => self.errors.push((folder.to_owned(), error.to_string())),
+            }
+        }
+    }
 }
 
 /// A path relative to the root, separated by `/`; nothing where it is not UTF-8 or not below.

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use preflint::RuleSet;
+use preflint::{RuleSet, config_schema};
 
 #[test]
 fn rule_pages_are_current() -> Result<(), Box<dyn Error>> {
@@ -32,5 +32,17 @@ fn rule_pages_are_current() -> Result<(), Box<dyn Error>> {
             "docs/rules/{name} is not current: run UPDATE=1 cargo test --test generated"
         );
     }
+    Ok(())
+}
+
+#[test]
+fn the_schema_of_the_configuration_is_current() -> Result<(), Box<dyn Error>> {
+    let path = Path::new("schemas/config.json");
+    let schema = config_schema(&RuleSet::load(&[])?);
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(path, schema)?;
+        return Ok(());
+    }
+    assert!(fs::read_to_string(path)? == schema, "schemas/config.json is not current: run UPDATE=1 cargo test --test generated");
     Ok(())
 }

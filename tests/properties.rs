@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use preflint::{Config, Finding, Progress, Report, Request, RuleSet, Settings, Tree, check, check_source};
+use preflint::{Config, Finding, Progress, Report, Request, RuleSet, Settings, Status, Tree, check, check_source};
 
 fn settings() -> Result<Settings, Box<dyn Error>> {
     let mut config = Config::parse("preflint.toml", "")?;
@@ -51,7 +51,12 @@ impl Random {
 }
 
 fn sound(report: &Report) -> Result<(), String> {
-    for finding in &report.findings {
+    for finding in report.findings.iter().chain(&report.silenced) {
+        if let Status::Suppressed(by) = &finding.status
+            && report.sources.get(&by.location.path).is_some_and(|text| text.text().get(by.location.span.range()).is_none())
+        {
+            return Err(format!("{}: what silences it is no part of the text", finding.rule));
+        }
         if &*finding.rule == "scan/internal-error" {
             return Err(format!("the scanner failed: {}", finding.message));
         }
@@ -93,6 +98,85 @@ fn any_bytes_are_survived() -> Result<(), Box<dyn Error>> {
             let report = check(&tree, &Request::default(), &settings, &Progress::default());
             sound(&report).map_err(|error| format!("{} after mutation: {error}\n{}", path.display(), String::from_utf8_lossy(&bytes)))?;
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn any_suppression_is_survived() -> Result<(), Box<dyn Error>> {
+    const PARTS: &[&str] = &[
+        "preflint:",
+        "preflint",
+        " ",
+        "\t",
+        "ignore",
+        "-file",
+        "[",
+        "]",
+        "limits/*",
+        "limits/memory-limit-missing",
+        "secrets/*",
+        ",",
+        "--",
+        ";",
+        "=",
+        "until",
+        "2026-12-31",
+        "value",
+        "0102030405060708",
+        "reason",
+        "ä",
+        "\u{2028}",
+        "\u{feff}",
+        "#",
+        "//",
+        "*/",
+        "/*",
+        "}}",
+        "{{/*",
+        "\"",
+        "'",
+        "\\",
+        "\r",
+        "\n",
+        "\n\n    ",
+        ":",
+        "- ",
+        "kics-scan ",
+        "checkov:skip=",
+        "CKV_K8S_13",
+        "trivy:ignore:",
+        "KSV-0018",
+        ":exp:",
+        "dclint disable",
+        "dotenv-linter:off",
+    ];
+    let pod = |annotation: &str, comment: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  annotations:\n    preflint.dev/ignore: {annotation}\nspec:\n  containers:\n    {comment}\n    - name: api\n      image: api:1 {comment}\n"
+        )
+    };
+    let mut config = Config::parse(
+        "preflint.toml",
+        "[migrate]\nhonor = [\"kube-linter\", \"checkov\", \"trivy\", \"kube-score\", \"polaris\", \"kics\", \"dclint\", \"dotenv-linter\"]\n",
+    )?;
+    config.today = Some("2026-06-15".parse()?);
+    let settings = Settings::new(Arc::new(RuleSet::load(&[])?), &config)?;
+    let mut random = Random(0x5a1e);
+    for _ in 0..600 {
+        let said: String = (0..random.below(14)).map(|_| PARTS.get(random.below(PARTS.len())).copied().unwrap_or_default()).collect();
+        let sign = if random.below(3) == 0 { "" } else { "preflint: " };
+        let files = [
+            ("a.yaml", pod(&said, "")),
+            ("b.yaml", pod(&format!("'{}'", said.replace('\'', "''")), &format!("# {sign}{said}"))),
+            ("chart/Chart.yaml", "apiVersion: v2\nname: c\nversion: 0.1.0\n".to_owned()),
+            ("chart/templates/a.yaml", format!("{{{{/* {sign}{said} */}}}}\na: b # {sign}{said}\n")),
+            ("wrangler.toml", format!("# {sign}{said}\nname = \"a\" # {sign}{said}\nvars = {{ ALLOWED_ORIGINS = \"*\" }}\n")),
+            ("wrangler.jsonc", format!("/* {sign}{said} */ {{ // {sign}{said}\n\"name\": \"a\"}}\n")),
+            (".env", format!("# {sign}{said}\nA=b # {sign}{said}\n")),
+        ];
+        let tree = files.iter().fold(Tree::default(), |tree, (path, text)| tree.with(*path, text.clone()));
+        sound(&check(&tree, &Request::default(), &settings, &Progress::default())).map_err(|error| format!("{error}: {said:?}"))?;
     }
     Ok(())
 }

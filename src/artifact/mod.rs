@@ -521,7 +521,17 @@ impl<'d> Artifact<'d> {
 
     /// What a finding at a node is about.
     pub(crate) fn object_at(&self, node: Node<'_>, container: &str) -> Object {
-        Object { path: node.path(), container: container.to_owned(), ..self.object.clone() }
+        let path = node.path();
+        if self.kind != ArtifactKind::Compose {
+            return Object { path, container: container.to_owned(), ..self.object.clone() };
+        }
+        // What a service inherits stands in another one.
+        let holds = |service: &&Place<'_>| {
+            let (outer, inner) = (service.node.span(), node.span());
+            if container.is_empty() { outer.start <= inner.start && inner.end <= outer.end } else { service.name() == container }
+        };
+        let service = self.targets(TargetKind::Service).find(holds);
+        Object { path, ..service.map_or_else(|| self.object.clone(), |service| service.object.clone()) }
     }
 }
 

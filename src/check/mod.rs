@@ -249,6 +249,8 @@ pub(crate) struct Draft {
     pub(crate) environment: Option<String>,
     /// Facts of the group that would excuse it.
     pub(crate) unless: Vec<Excuse>,
+    /// The secret that it points at, to tell it from another one; never shown.
+    pub(crate) secret: Option<Box<str>>,
 }
 
 impl Draft {
@@ -264,6 +266,7 @@ impl Draft {
             object,
             environment: None,
             unless: Vec::new(),
+            secret: None,
         }
     }
 }

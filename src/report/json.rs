@@ -5,13 +5,17 @@ use std::io;
 use serde_json::{Map, Value, json};
 
 use super::{Place, write_array};
-use crate::finding::{Finding, Object, Report};
+use crate::finding::{Finding, Object, Report, Status};
 
 pub(super) fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
     let tool = json!({"name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION")});
     write!(out, "{{\"schema_version\":1,\n\"tool\":{tool},\n\"summary\":{},\n\"findings\":", summary(report))?;
     write_array(out, report.findings.iter().map(|finding| entry(report, finding)))?;
-    write!(out, ",\n\"not_analysed\":")?;
+    write!(out, ",\n\"silenced\":")?;
+    write_array(out, report.silenced.iter().map(|finding| entry(report, finding)))?;
+    let compared = report.compared.as_ref();
+    let compared = compared.map(|compared| json!({"baseline": compared.baseline, "base": compared.base, "known": compared.known}));
+    write!(out, ",\n\"compared\":{},\n\"not_analysed\":", json!(compared))?;
     write_array(out, report.coverage.not_analysed.iter().map(|skipped| json!({"path": *skipped.path, "reason": skipped.reason})))?;
     write!(out, ",\n\"notes\":")?;
     write_array(out, report.notes.iter().map(|note| json!(note)))?;
@@ -26,8 +30,10 @@ fn summary(report: &Report) -> Value {
     for (severity, count) in report.counts().into_iter().rev() {
         findings.insert(severity.word().to_owned(), json!(count));
     }
+    let (suppressed, baseline) = report.silenced_counts();
     json!({
         "findings": findings,
+        "silenced": {"suppressed": suppressed, "baseline": baseline},
         "files": report.coverage.files,
         "other": report.coverage.other,
         "artifacts": report.coverage.artifacts,
@@ -61,9 +67,30 @@ fn entry(report: &Report, finding: &Finding) -> Value {
     });
     add("related", related.collect());
     add("fingerprint", json!(finding.fingerprint));
+    let (status, suppression) = status(&finding.status);
+    add("status", json!(status));
+    add("suppression", suppression);
     add("help", json!(rule.map_or("", |rule| &rule.remediation)));
     add("references", rule.map_or_else(|| json!([]), |rule| json!(rule.references)));
     Value::Object(entry)
+}
+
+/// The word for a status, and the suppression, which is null for all others.
+fn status(status: &Status) -> (&'static str, Value) {
+    match status {
+        Status::Active => ("active", Value::Null),
+        Status::Baseline => ("baseline", Value::Null),
+        Status::Suppressed(suppression) => (
+            "suppressed",
+            json!({
+                "kind": suppression.kind.word(),
+                "path": *suppression.location.path,
+                "line": suppression.line,
+                "reason": suppression.reason,
+                "until": suppression.until,
+            }),
+        ),
+    }
 }
 
 fn lines_and_columns(place: &Place) -> [(&'static str, Value); 4] {
@@ -93,7 +120,7 @@ fn object(object: &Object) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{report, sample, written};
+    use super::super::tests::{report, sample, sample_silenced, written};
     use super::super::{Format, Style};
     use super::*;
 
@@ -121,7 +148,7 @@ mod tests {
         assert!(jsonschema::meta::is_valid(&schema));
         closed(&mut schema);
         let validator = jsonschema::validator_for(&schema).map_err(|error| error.to_string());
-        for report in [sample(), report(&[])] {
+        for report in [sample(), sample_silenced(), report(&[])] {
             let value = parsed(&report);
             let errors: Vec<String> =
                 validator.iter().flat_map(|validator| validator.iter_errors(&value)).map(|error| error.to_string()).collect();
@@ -132,15 +159,54 @@ mod tests {
     #[test]
     fn has_one_shape() {
         let keys = |value: &Value| value.as_object().map(|map| map.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
-        let (full, empty) = (parsed(&sample()), parsed(&report(&[])));
+        let (full, silenced, empty) = (parsed(&sample()), parsed(&sample_silenced()), parsed(&report(&[])));
         assert_eq!(keys(&full), keys(&empty));
-        assert_eq!(keys(&full), ["schema_version", "tool", "summary", "findings", "not_analysed", "notes", "rules_checked"]);
+        assert_eq!(keys(&full), keys(&silenced));
+        assert_eq!(
+            keys(&full),
+            ["schema_version", "tool", "summary", "findings", "silenced", "compared", "not_analysed", "notes", "rules_checked"]
+        );
+        let entry = |pointer: &str| silenced.pointer(pointer).map(&keys).unwrap_or_default();
+        for index in 0..4 {
+            assert_eq!(entry(&format!("/silenced/{index}")), entry("/findings/0"));
+        }
+        assert!(!entry("/findings/0").is_empty());
+        assert_eq!((empty.get("silenced"), empty.get("compared")), (Some(&json!([])), Some(&Value::Null)));
+        assert_eq!(empty.pointer("/summary/silenced"), Some(&json!({"suppressed": 0, "baseline": 0})));
         assert_eq!(empty.get("findings"), Some(&json!([])));
         assert_eq!(
             full.pointer("/summary/findings"),
             Some(&json!({"total": 5, "critical": 1, "high": 1, "medium": 2, "low": 0, "info": 1}))
         );
         assert_eq!(full.pointer("/summary/not_analysed"), Some(&json!({"chart template": 2, "templated file": 1})));
+    }
+
+    #[test]
+    fn scripts_find_the_counts_on_one_line() {
+        let text = written(&sample_silenced(), Format::Json, &Style::default());
+        assert!(text.contains(
+            "\n\"summary\":{\"findings\":{\"total\":5,\"critical\":1,\"high\":1,\"medium\":2,\"low\":0,\"info\":1},\
+             \"silenced\":{\"suppressed\":3,\"baseline\":1},\"files\":9,"
+        ));
+    }
+
+    #[test]
+    fn says_what_silences() {
+        let value = parsed(&sample_silenced());
+        let at = |pointer: &str| value.pointer(pointer).cloned().unwrap_or_default();
+        assert_eq!((at("/findings/0/status"), at("/findings/0/suppression")), (json!("active"), Value::Null));
+        assert_eq!((at("/silenced/0/status"), at("/silenced/0/suppression")), (json!("baseline"), Value::Null));
+        assert_eq!(at("/silenced/1/status"), json!("suppressed"));
+        let suppressions: Vec<Value> = (1..4).map(|index| at(&format!("/silenced/{index}/suppression"))).collect();
+        assert_eq!(
+            suppressions,
+            [
+                json!({"kind": "annotation", "path": "k8s/web.yaml", "line": 7, "reason": "runs once", "until": null}),
+                json!({"kind": "comment", "path": "k8s/web.yaml", "line": 15, "reason": "rotated, see OPS-7", "until": "2026-12-31"}),
+                json!({"kind": "config", "path": "preflint.toml", "line": 3, "reason": "", "until": null}),
+            ]
+        );
+        assert_eq!(at("/compared"), json!({"baseline": ".preflint-baseline.json", "base": "origin/main", "known": 14}));
     }
 
     #[test]

@@ -2,13 +2,16 @@
 
 mod concise;
 mod github;
+mod gitlab;
 mod json;
+mod junit;
+mod markdown;
 mod pretty;
 mod sarif;
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::str::FromStr;
@@ -16,7 +19,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::finding::{Finding, Location, Report, Severity};
+use crate::finding::{Finding, Location, Object, Report, Severity, Status};
 use crate::source::{MaskedText, Position, Span};
 
 /// How a report is written.
@@ -32,11 +35,18 @@ pub enum Format {
     Sarif,
     /// Workflow commands that GitHub Actions turns into annotations.
     Github,
+    /// A GitLab code quality report.
+    Gitlab,
+    /// `JUnit` XML, one suite for each rule, for the test pages of GitLab, Jenkins and others.
+    Junit,
+    /// A summary for the page of a job or pull request.
+    Markdown,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 5] = [Self::Pretty, Self::Concise, Self::Json, Self::Sarif, Self::Github];
+    pub const ALL: [Self; 8] =
+        [Self::Pretty, Self::Concise, Self::Json, Self::Sarif, Self::Github, Self::Gitlab, Self::Junit, Self::Markdown];
 
     /// The word used in options.
     pub fn word(self) -> &'static str {
@@ -46,6 +56,9 @@ impl Format {
             Self::Json => "json",
             Self::Sarif => "sarif",
             Self::Github => "github",
+            Self::Gitlab => "gitlab",
+            Self::Junit => "junit",
+            Self::Markdown => "markdown",
         }
     }
 }
@@ -60,7 +73,10 @@ impl FromStr for Format {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|format| format.word() == word).ok_or_else(|| "use pretty, concise, json, sarif or github".to_owned())
+        Self::ALL
+            .into_iter()
+            .find(|format| format.word() == word)
+            .ok_or_else(|| "use pretty, concise, json, sarif, github, gitlab, junit or markdown".to_owned())
     }
 }
 
@@ -92,6 +108,9 @@ impl Report {
             Format::Json => json::write(self, out),
             Format::Sarif => sarif::write(self, out),
             Format::Github => github::write(self, out),
+            Format::Gitlab => gitlab::write(self, out),
+            Format::Junit => junit::write(self, out),
+            Format::Markdown => markdown::write(self, out),
         }
     }
 
@@ -120,6 +139,81 @@ impl Report {
         }
         reasons
     }
+
+    /// The same as text, most first: `2 chart templates, 1 templated file`. Empty where everything could be judged.
+    fn not_analysed_text(&self) -> String {
+        let mut reasons: Vec<(&str, usize)> = self.not_analysed().into_iter().collect();
+        reasons.sort_by_key(|&(_, count)| Reverse(count));
+        let reasons: Vec<String> = reasons.into_iter().map(|(reason, count)| counted(count, reason)).collect();
+        reasons.join(", ")
+    }
+
+    /// `5 artifacts (4 kubernetes, 1 compose) in 9 files; 3 have none`.
+    fn checked_text(&self) -> String {
+        let coverage = &self.coverage;
+        let artifacts = match coverage.artifacts.iter().next() {
+            Some((kind, count)) if coverage.artifacts.len() == 1 => counted(*count, &format!("{kind} artifact")),
+            _ => {
+                let mut kinds: Vec<(&str, usize)> = coverage.artifacts.iter().map(|(&kind, &count)| (kind, count)).collect();
+                kinds.sort_by_key(|&(_, count)| Reverse(count));
+                let kinds: Vec<String> = kinds.into_iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+                format!("{} ({})", counted(coverage.artifacts.values().sum(), "artifact"), kinds.join(", ")).replace(" ()", "")
+            }
+        };
+        let other = match coverage.other {
+            0 => String::new(),
+            1 => "; 1 has none".to_owned(),
+            other => format!("; {other} have none"),
+        };
+        format!("{artifacts} in {}{other}", counted(coverage.files, "file"))
+    }
+
+    /// Why nothing was checked, where that is so.
+    fn nothing_checked(&self) -> Option<&'static str> {
+        if !self.findings.is_empty() || self.coverage.artifacts.values().any(|&count| count > 0) {
+            None
+        } else if self.coverage.not_analysed.is_empty() {
+            Some("nothing to check: no deployment artifact was found")
+        } else {
+            Some("nothing was checked: no artifact could be analysed")
+        }
+    }
+
+    /// `5 findings in 2 files`.
+    fn total_text(&self) -> String {
+        let paths: BTreeSet<&str> = self.findings.iter().map(|finding| &*finding.location.path).collect();
+        format!("{} in {}", counted(self.findings.len(), "finding"), counted(paths.len(), "file"))
+    }
+
+    /// How many silenced findings a suppression covers, and how many the baseline holds.
+    fn silenced_counts(&self) -> (usize, usize) {
+        let baseline = self.silenced.iter().filter(|finding| finding.status == Status::Baseline).count();
+        (self.silenced.len() - baseline, baseline)
+    }
+
+    /// `9 in the baseline, 3 suppressed`; empty where nothing is silenced.
+    fn silenced_text(&self) -> String {
+        let (suppressed, baseline) = self.silenced_counts();
+        let parts = [(baseline, "in the baseline"), (suppressed, "suppressed")];
+        let parts: Vec<String> = parts.into_iter().filter(|(count, _)| *count > 0).map(|(count, how)| format!("{count} {how}")).collect();
+        parts.join(", ")
+    }
+
+    /// The revision that is compared with, if one is, and how many known findings are not shown.
+    fn known(&self) -> Option<(&str, String)> {
+        let compared = self.compared.as_ref()?;
+        Some((compared.base.as_deref()?, format!("{} not shown", counted(compared.known, "known finding"))))
+    }
+}
+
+/// `Deployment shop/web, container app`, as far as it is known.
+fn object_text(object: &Object) -> Option<String> {
+    if object.kind.is_empty() || object.name.is_empty() {
+        return None;
+    }
+    let slash = if object.namespace.is_empty() { "" } else { "/" };
+    let text = format!("{} {}{slash}{}", object.kind, object.namespace, object.name);
+    Some(if object.container.is_empty() { text } else { format!("{text}, container {}", object.container) })
 }
 
 /// A span as lines and columns that exist in its source.
@@ -247,7 +341,7 @@ pub(crate) mod tests {
     use std::sync::{Arc, LazyLock};
 
     use super::*;
-    use crate::finding::{Confidence, Coverage, NotAnalysed, Object, Related};
+    use crate::finding::{Compared, Confidence, Coverage, NotAnalysed, Related, Suppression, SuppressionKind};
     use crate::rule::{ArtifactKind, Example, FixKind, Preset, Rule, RuleSet, Scope};
 
     pub(crate) const WEB: &str = "\
@@ -303,6 +397,8 @@ spec:
         });
         Report {
             findings: Vec::new(),
+            silenced: Vec::new(),
+            compared: None,
             coverage: Coverage::default(),
             sources: sources.collect(),
             rules: Arc::clone(&RULES),
@@ -332,6 +428,10 @@ spec:
             environments: BTreeSet::new(),
             fingerprint: "0123456789abcdef".to_owned(),
             line_hash: None,
+            status: Status::Active,
+            content: 0,
+            binding: None,
+            unbound: None,
         }
     }
 
@@ -396,6 +496,59 @@ spec:
         report
     }
 
+    pub(crate) fn suppressed(kind: SuppressionKind, path: &str, line: u32, reason: &str) -> Status {
+        let location = Location { path: path.into(), span: Span::default() };
+        Status::Suppressed(Suppression { kind, location, line, reason: reason.to_owned(), until: None })
+    }
+
+    /// The sample with a finding for each way to silence one, compared with a baseline and a revision.
+    pub(crate) fn sample_silenced() -> Report {
+        let mut report = sample();
+        let path = "k8s/web.yaml";
+        let silent = |rule, severity, word, message, status| Finding { status, ..finding(rule, severity, path, span(WEB, word), message) };
+        let mut rotated = suppressed(SuppressionKind::Comment, path, 15, "rotated, see OPS-7");
+        if let Status::Suppressed(suppression) = &mut rotated {
+            suppression.until = Some("2026-12-31".to_owned());
+        }
+        report.silenced = vec![
+            silent("style/label-missing", Severity::Info, "Deployment", "no `team` label", Status::Baseline),
+            silent(
+                "limits/memory-limit-missing",
+                Severity::Medium,
+                "image",
+                "container `app` has no memory request",
+                suppressed(SuppressionKind::Annotation, path, 7, "runs once"),
+            ),
+            silent("secrets/known-token", Severity::Critical, "größe", "a token stands in the file", rotated),
+            silent(
+                "privileges/privileged-container",
+                Severity::High,
+                "API_TOKEN",
+                "container `app` may gain privileges",
+                suppressed(SuppressionKind::Config, "preflint.toml", 3, ""),
+            ),
+        ];
+        report.compared =
+            Some(Compared { baseline: Some(".preflint-baseline.json".to_owned()), base: Some("origin/main".to_owned()), known: 14 });
+        report
+    }
+
+    /// A report in which every text that comes from a file wants to be markup.
+    pub(crate) fn hostile() -> Report {
+        const TEXT: &str = "</td><script>`a` | b`\0\u{b}\u{fffe} \"]]>&amp; @me #1 [x](http://e.vil)\nwww.e.vil";
+        let path = "a|b`<c>\n.yaml";
+        let mut report = report(&[(path, TEXT, &[])]);
+        let mut loud = finding("style/label-missing", Severity::Info, path, Span::new(0, TEXT.len()), TEXT);
+        loud.object = Object { kind: TEXT.to_owned(), name: TEXT.to_owned(), ..Object::default() };
+        loud.environments = [TEXT.to_owned()].into();
+        loud.related = vec![Related { location: loud.location.clone(), label: TEXT.to_owned() }];
+        report.silenced = vec![Finding { status: suppressed(SuppressionKind::Comment, path, 1, TEXT), ..loud.clone() }];
+        report.findings = vec![loud];
+        report.compared = Some(Compared { baseline: Some(TEXT.to_owned()), base: Some(TEXT.to_owned()), known: 1 });
+        report.notes = vec![TEXT.to_owned()];
+        report
+    }
+
     pub(crate) fn written(report: &Report, format: Format, style: &Style) -> String {
         let mut out = Vec::new();
         assert!(report.write(format, style, &mut out).is_ok());
@@ -407,7 +560,7 @@ spec:
         for format in Format::ALL {
             assert_eq!(format.word().parse(), Ok(format));
         }
-        assert_eq!("xml".parse::<Format>(), Err("use pretty, concise, json, sarif or github".to_owned()));
+        assert_eq!("xml".parse::<Format>(), Err("use pretty, concise, json, sarif, github, gitlab, junit or markdown".to_owned()));
     }
 
     #[test]
@@ -459,8 +612,17 @@ spec:
     fn no_format_shows_a_secret_or_fails() {
         let style = Style { color: true, all: true, ..Style::default() };
         for format in Format::ALL {
-            let text = written(&sample(), format, &style);
-            assert!(!text.contains("ghp_") && text == written(&sample(), format, &style), "{format}");
+            for report in [sample(), sample_silenced(), hostile()] {
+                let text = written(&report, format, &style);
+                assert!(!text.contains("ghp_") && text == written(&report, format, &style), "{format}");
+            }
+        }
+    }
+
+    #[test]
+    fn lists_for_readers_hold_only_what_counts() {
+        for format in [Format::Concise, Format::Github, Format::Gitlab] {
+            assert_eq!(written(&sample_silenced(), format, &Style::default()), written(&sample(), format, &Style::default()));
         }
     }
 

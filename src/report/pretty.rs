@@ -11,7 +11,7 @@ use miette::{
     Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents,
 };
 
-use super::{Place, Style, counted, first_sentence, is_unprintable, printable};
+use super::{Place, Style, counted, first_sentence, is_unprintable, object_text, printable};
 use crate::finding::{Confidence, Finding, Location, Report, Severity};
 use crate::source::{MaskedText, Span};
 
@@ -198,55 +198,42 @@ impl<'r> Writer<'r, '_> {
 
     fn summary(&mut self) -> io::Result<()> {
         let report = self.report;
-        let coverage = &report.coverage;
-        let artifacts: usize = coverage.artifacts.values().sum();
-        let checked = match coverage.artifacts.iter().next() {
-            Some((kind, count)) if coverage.artifacts.len() == 1 => counted(*count, &format!("{kind} artifact")),
-            _ => {
-                let mut kinds: Vec<(&str, usize)> = coverage.artifacts.iter().map(|(&kind, &count)| (kind, count)).collect();
-                kinds.sort_by_key(|&(_, count)| Reverse(count));
-                let kinds: Vec<String> = kinds.into_iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-                format!("{} ({})", counted(artifacts, "artifact"), kinds.join(", ")).replace(" ()", "")
-            }
-        };
-        let nothing = report.findings.is_empty() && artifacts == 0;
-        if !report.findings.is_empty() {
+        let nothing = report.nothing_checked();
+        if let Some(why) = nothing {
+            writeln!(self.out, "{}", self.paint(WARN, why))?;
+        } else if report.findings.is_empty() {
+            writeln!(self.out, "{}", self.paint(GOOD, "no findings"))?;
+        } else {
             if report.findings.len() > FEW {
                 self.table()?;
             }
-            let paths: BTreeSet<&str> = report.findings.iter().map(|finding| &*finding.location.path).collect();
-            let total = format!("{} in {}", counted(report.findings.len(), "finding"), counted(paths.len(), "file"));
             let counts = report.counts();
             let counts = counts.iter().rev().filter(|(_, count)| *count > 0);
             let counts: Vec<String> =
                 counts.map(|&(severity, count)| self.paint(color(severity), &format!("{count} {severity}"))).collect();
-            writeln!(self.out, "{}: {}", self.paint(BOLD, &total), counts.join(", "))?;
-        } else if !nothing {
-            writeln!(self.out, "{}", self.paint(GOOD, "no findings"))?;
-        } else if coverage.not_analysed.is_empty() {
-            writeln!(self.out, "{}", self.paint(WARN, "nothing to check: no deployment artifact was found"))?;
-        } else {
-            writeln!(self.out, "{}", self.paint(WARN, "nothing was checked: no artifact could be analysed"))?;
+            writeln!(self.out, "{}: {}", self.paint(BOLD, &report.total_text()), counts.join(", "))?;
         }
-        let files = counted(coverage.files, "file");
-        let other = match coverage.other {
-            0 => String::new(),
-            1 => "; 1 has none".to_owned(),
-            other => format!("; {other} have none"),
-        };
-        if nothing {
-            self.line("looked at", &files)?;
-        } else {
-            self.line("checked", &format!("{checked} in {files}{other}"))?;
+        let silenced = report.silenced_text();
+        if !silenced.is_empty() {
+            self.line(&format!("{} silenced", report.silenced.len()), &silenced)?;
         }
-        let mut reasons: Vec<(&str, usize)> = report.not_analysed().into_iter().collect();
-        reasons.sort_by_key(|&(_, count)| Reverse(count));
-        let reasons: Vec<String> = reasons.into_iter().map(|(reason, count)| counted(count, reason)).collect();
-        if !reasons.is_empty() {
-            self.line("not analysed", &reasons.join(", "))?;
+        if let Some((base, known)) = report.known() {
+            self.line(&printable(&format!("compared with {base}")), &known)?;
+        }
+        if nothing.is_some() {
+            self.line("looked at", &counted(report.coverage.files, "file"))?;
+        } else {
+            self.line("checked", &report.checked_text())?;
+        }
+        let skipped = report.not_analysed_text();
+        if !skipped.is_empty() {
+            self.line("not analysed", &skipped)?;
         }
         for note in &report.notes {
             self.line("note", note)?;
+        }
+        if report.findings.len() > FEW && report.compared.is_none() {
+            self.line("to begin with", "`preflint baseline create` keeps these from counting, `--base REF` shows what is new since REF")?;
         }
         match self.style.elapsed {
             Some(elapsed) => self.line("took", &duration(elapsed)),
@@ -320,19 +307,17 @@ fn color(severity: Severity) -> &'static str {
     }
 }
 
-/// `Deployment shop/web, container app`, as far as it is known and the message does not say it.
+/// What the finding is about, as far as it is known and the message does not say it.
 fn object_note(finding: &Finding) -> Option<String> {
-    let object = &finding.object;
+    let mut object = finding.object.clone();
     let said = |name: &str| finding.message.contains(&format!("`{name}`"));
-    if object.kind.is_empty() || object.name.is_empty() || (said(&object.name) && object.container.is_empty()) {
+    if said(&object.name) && object.container.is_empty() {
         return None;
     }
-    let slash = if object.namespace.is_empty() { "" } else { "/" };
-    let note = format!("{} {}{slash}{}", object.kind, object.namespace, object.name);
-    if object.container.is_empty() || said(&object.container) {
-        return Some(note);
+    if said(&object.container) {
+        object.container.clear();
     }
-    Some(format!("{note}, container {}", object.container))
+    object_text(&object)
 }
 
 fn duration(elapsed: Duration) -> String {
@@ -573,9 +558,9 @@ impl Diagnostic for Window {
 #[cfg(test)]
 mod tests {
     use super::super::Format;
-    use super::super::tests::{finding, report, sample, span, written};
+    use super::super::tests::{finding, report, sample, sample_silenced, span, written};
     use super::*;
-    use crate::finding::NotAnalysed;
+    use crate::finding::{Compared, NotAnalysed};
 
     fn pretty(report: &Report, width: usize) -> String {
         written(report, Format::Pretty, &Style { width, ..Style::default() })
@@ -632,6 +617,35 @@ medium: the file is not UTF-8 text really  [scan/file-unreadable]
   note: rule `images/registry-not-allowed` was not checked: set `allowed`
   took: 1.2 s
 "
+        );
+    }
+
+    #[test]
+    fn tells_what_is_silenced() {
+        let mut report = sample_silenced();
+        let drawn = pretty(&report, 80);
+        assert!(
+            drawn.ends_with(
+                "\
+5 findings in 2 files: 1 critical, 1 high, 2 medium, 1 info
+  4 silenced: 1 in the baseline, 3 suppressed
+  compared with origin/main: 14 known findings not shown
+  checked: 5 artifacts (4 kubernetes, 1 compose) in 9 files; 3 have none
+  not analysed: 2 chart templates, 1 templated file
+  note: rule `images/registry-not-allowed` was not checked: set `allowed`
+"
+            ),
+            "{drawn}"
+        );
+        // Only the summary speaks of them.
+        assert_eq!(drawn.matches("╭─[").count(), pretty(&sample(), 80).matches("╭─[").count());
+        report.findings.clear();
+        report.silenced.truncate(1);
+        report.compared = Some(Compared { base: Some("main".to_owned()), ..Compared::default() });
+        let drawn = pretty(&report, 80);
+        assert!(
+            drawn.starts_with("no findings\n  1 silenced: 1 in the baseline\n  compared with main: 0 known findings not shown\n"),
+            "{drawn}"
         );
     }
 

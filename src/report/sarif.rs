@@ -2,6 +2,9 @@
 //!
 //! One run; one result for each rule and line, since GitHub keeps one of those that share a line hash; every result at
 //! a real line; never more results than GitHub keeps, chosen here because GitHub does not choose the worst.
+//!
+//! Silenced findings are results with `suppressions`. GitHub itself does not read them (`github/codeql-action#1230`) and
+//! shows such results as open; the action `advanced-security/dismiss-alerts` dismisses them.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +14,7 @@ use std::io;
 use serde_json::{Map, Value, json};
 
 use super::{Place, counted, level, write_array};
-use crate::finding::{Confidence, Finding, Location, Object, Report, Severity};
+use crate::finding::{Confidence, Finding, Location, Object, Report, Severity, Status, Suppression, SuppressionKind};
 use crate::rule::Rule;
 use crate::source::MaskedText;
 
@@ -40,7 +43,10 @@ pub(super) fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> 
     for (number, index) in files.values_mut().enumerate() {
         *index = number;
     }
-    let writer = Writer { report, rules, files };
+    // SARIF wants each of the two on all results of a run or on none.
+    let silenced = results.iter().any(|result| !result.is_active());
+    let compared = report.compared.is_some() || report.silenced_counts().1 > 0;
+    let writer = Writer { report, rules, files, silenced, compared };
 
     let home = env!("CARGO_PKG_REPOSITORY");
     let home = if home.is_empty() { String::new() } else { format!("\"informationUri\":{},", json!(home)) };
@@ -58,16 +64,30 @@ pub(super) fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> 
     write_array(out, writer.files.keys().map(|path| json!({"location": writer.artifact(path), "roles": ["analysisTarget"]})))?;
     write!(out, ",\n\"results\":")?;
     write_array(out, results.iter().map(|result| writer.result(result)))?;
-    let properties = json!({
-        "files": report.coverage.files,
-        "other": report.coverage.other,
-        "artifacts": report.coverage.artifacts,
-        "notAnalysed": report.not_analysed(),
-    });
-    writeln!(out, ",\n\"properties\":{properties}}}]}}")
+    writeln!(out, ",\n\"properties\":{}}}]}}", properties(report))
 }
 
-/// The findings of one rule on one line.
+/// What was looked at, and what the results do not tell.
+fn properties(report: &Report) -> Value {
+    let (suppressed, baseline) = report.silenced_counts();
+    let mut properties = Map::new();
+    let mut add = |key: &str, value: Value| properties.insert(key.to_owned(), value);
+    add("files", json!(report.coverage.files));
+    add("other", json!(report.coverage.other));
+    add("artifacts", json!(report.coverage.artifacts));
+    add("notAnalysed", json!(report.not_analysed()));
+    add("silenced", json!({"suppressed": suppressed, "baseline": baseline}));
+    if let Some(compared) = &report.compared {
+        let mut with = Map::new();
+        with.extend(compared.baseline.as_ref().map(|baseline| ("baseline".to_owned(), json!(baseline))));
+        with.extend(compared.base.as_ref().map(|base| ("base".to_owned(), json!(base))));
+        with.insert("known".to_owned(), json!(compared.known));
+        add("compared", Value::Object(with));
+    }
+    Value::Object(properties)
+}
+
+/// The findings of one rule on one line; either all count or all are silenced.
 struct Merged<'r> {
     first: &'r Finding,
     findings: Vec<&'r Finding>,
@@ -75,6 +95,10 @@ struct Merged<'r> {
 }
 
 impl Merged<'_> {
+    fn is_active(&self) -> bool {
+        self.first.status == Status::Active
+    }
+
     fn severity(&self) -> Severity {
         self.findings.iter().map(|finding| finding.severity).max().unwrap_or(self.first.severity)
     }
@@ -84,17 +108,19 @@ impl Merged<'_> {
     }
 }
 
-/// The results in the report's order, and how many are left out.
+/// The results in the report's order, silenced ones last, and how many are left out.
 fn results(report: &Report) -> (Vec<Merged<'_>>, usize) {
     let mut results: Vec<Merged<'_>> = Vec::new();
     let mut known = BTreeMap::new();
-    for finding in &report.findings {
+    for finding in report.findings.iter().chain(&report.silenced) {
         let place = match report.sources.get(&finding.location.path) {
             Some(source) => Place::new(source, finding.location.span).visible(source),
             None => Place::FIRST,
         };
         let index = *known.entry((&finding.location.path, place.start.line, &finding.rule)).or_insert(results.len());
         match results.get_mut(index) {
+            // They would share a line hash, and GitHub might keep the one that does not count.
+            Some(result) if result.is_active() && finding.status != Status::Active => {}
             Some(result) => result.findings.push(finding),
             None => results.push(Merged { first: finding, findings: vec![finding], place }),
         }
@@ -102,7 +128,9 @@ fn results(report: &Report) -> (Vec<Merged<'_>>, usize) {
     let left_out = results.len().saturating_sub(MAX_RESULTS);
     if left_out > 0 {
         let mut order: Vec<usize> = (0..results.len()).collect();
-        order.sort_by_cached_key(|&index| results.get(index).map(|result| Reverse((result.severity(), result.confidence()))));
+        order.sort_by_cached_key(|&index| {
+            results.get(index).map(|result| Reverse((result.is_active(), result.severity(), result.confidence())))
+        });
         let dropped: BTreeSet<usize> = order.into_iter().skip(MAX_RESULTS).collect();
         let mut index = 0..;
         results.retain(|_| index.next().is_none_or(|index| !dropped.contains(&index)));
@@ -116,6 +144,10 @@ struct Writer<'r> {
     rules: BTreeMap<&'r str, usize>,
     /// Every file that a result speaks of, with its index.
     files: BTreeMap<&'r str, usize>,
+    /// Whether some result is silenced.
+    silenced: bool,
+    /// Whether there is something that the findings are compared with.
+    compared: bool,
 }
 
 impl Writer<'_> {
@@ -193,6 +225,19 @@ impl Writer<'_> {
         }
         fingerprints.insert("preflint/v1".to_owned(), json!(finding.fingerprint));
         add("partialFingerprints", Value::Object(fingerprints));
+        if self.compared {
+            // Whether a suppressed one is older is not known; viewers that list what is new should not list it.
+            add("baselineState", json!(if result.is_active() { "new" } else { "unchanged" }));
+        }
+        if self.silenced {
+            let mut suppressions: Vec<Value> = Vec::new();
+            for suppression in result.findings.iter().filter_map(|finding| self.suppression(&finding.status)) {
+                if !suppressions.contains(&suppression) {
+                    suppressions.push(suppression);
+                }
+            }
+            add("suppressions", json!(suppressions));
+        }
         let mut properties = Map::new();
         properties.insert("severity".to_owned(), json!(result.severity().word()));
         properties.insert("confidence".to_owned(), json!(result.confidence().word()));
@@ -205,6 +250,39 @@ impl Writer<'_> {
         }
         add("properties", Value::Object(properties));
         Value::Object(entry)
+    }
+
+    fn suppression(&self, status: &Status) -> Option<Value> {
+        let (kind, justification, written) = match status {
+            Status::Active => return None,
+            Status::Suppressed(suppression) => {
+                let kind = match suppression.kind {
+                    SuppressionKind::Comment | SuppressionKind::Annotation => "inSource",
+                    SuppressionKind::Config => "external",
+                };
+                (kind, suppression.reason.clone(), Some(suppression))
+            }
+            Status::Baseline => {
+                let baseline = self.report.compared.as_ref().and_then(|compared| compared.baseline.as_deref());
+                let name = baseline.map(|path| format!(" `{path}`")).unwrap_or_default();
+                ("external", format!("The baseline{name} holds it."), None)
+            }
+        };
+        let mut entry = Map::new();
+        entry.insert("kind".to_owned(), json!(kind));
+        entry.insert("status".to_owned(), json!("accepted"));
+        if !justification.is_empty() {
+            entry.insert("justification".to_owned(), json!(justification));
+        }
+        if let Some(Suppression { location, line, .. }) = written.filter(|written| in_repository(&written.location.path)) {
+            let mut physical = self.physical(location, None);
+            physical.insert("region".to_owned(), json!({"startLine": line}));
+            entry.insert("location".to_owned(), json!({"physicalLocation": physical}));
+        }
+        if let Some(until) = written.and_then(|written| written.until.as_ref()) {
+            entry.insert("properties".to_owned(), json!({"until": until}));
+        }
+        Some(Value::Object(entry))
     }
 
     /// What the scan itself has to say. Without descriptors, which would need help texts of their own.
@@ -408,6 +486,11 @@ fn pascal(name: &str) -> String {
         .collect()
 }
 
+/// Whether a path is one below the root; a configuration file may stand elsewhere.
+fn in_repository(path: &str) -> bool {
+    !path.is_empty() && !path.starts_with('/') && !path.split('/').any(|part| part == "..")
+}
+
 /// A path as a URI reference.
 fn encoded(path: &str) -> String {
     let mut uri = String::with_capacity(path.len());
@@ -423,7 +506,7 @@ fn encoded(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{WEB, finding, report, sample, span, written};
+    use super::super::tests::{WEB, finding, report, sample, sample_silenced, span, suppressed, written};
     use super::super::{Format, Style};
     use super::*;
     use crate::source::Span;
@@ -465,6 +548,11 @@ mod tests {
             assert!(start.0 >= 1 && start.1 >= 1 && start <= end, "{result}");
             assert!(!texts(&result, "/partialFingerprints/preflint~1v1").is_empty());
         }
+        // Beyond the schema SARIF demands each of them on all results or on none.
+        for key in ["baselineState", "suppressions"] {
+            let with = list("/runs/0/results").iter().filter(|result| result.get(key).is_some()).count();
+            assert!(with == 0 || with == list("/runs/0/results").len(), "{key}");
+        }
     }
 
     #[test]
@@ -473,7 +561,7 @@ mod tests {
         let schema = include_str!("../../tests/schemas/sarif-2.1.0.json").replace("{2}]?$", "{2}$");
         let schema: Value = serde_json::from_str(&schema).unwrap_or_default();
         let validator = jsonschema::validator_for(&schema).map_err(|error| error.to_string());
-        for report in [sample(), report(&[])] {
+        for report in [sample(), sample_silenced(), report(&[])] {
             let log = sarif(&report);
             let errors: Vec<String> =
                 validator.iter().flat_map(|validator| validator.iter_errors(&log)).map(|error| error.to_string()).collect();
@@ -570,6 +658,92 @@ mod tests {
         let messages: Vec<&str> = ["0", "1", "2"].map(|index| texts(&log, &format!("/runs/0/results/{index}/message/text"))).into();
         assert_eq!(messages, ["one; two \\[x\\](1).", "other.", ""]);
         assert_eq!(texts(&log, "/runs/0/results/0/level"), "error");
+    }
+
+    #[test]
+    fn marks_what_is_silenced() {
+        let log = sarif(&sample_silenced());
+        let at = |pointer: &str| log.pointer(pointer).cloned().unwrap_or_default();
+        assert_eq!((at("/runs/0/results/0/baselineState"), at("/runs/0/results/0/suppressions")), (json!("new"), json!([])));
+        let silenced: Vec<Value> = (5..9).map(|index| at(&format!("/runs/0/results/{index}/suppressions"))).collect();
+        let location = |uri: &str, line| json!({"physicalLocation": {"artifactLocation": {"uri": uri, "uriBaseId": "%SRCROOT%"}, "region": {"startLine": line}}});
+        let mut web = location("k8s/web.yaml", 7);
+        if let Some(artifact) = web.pointer_mut("/physicalLocation/artifactLocation") {
+            artifact.as_object_mut().map(|artifact| artifact.insert("index".to_owned(), json!(1)));
+        }
+        assert_eq!(
+            silenced.first(),
+            Some(&json!([{
+                "kind": "external", "status": "accepted", "justification": "The baseline `.preflint-baseline.json` holds it."
+            }]))
+        );
+        assert_eq!(
+            silenced.get(1),
+            Some(&json!([{"kind": "inSource", "status": "accepted", "justification": "runs once", "location": web}]))
+        );
+        assert_eq!(silenced.get(2).and_then(|list| list.pointer("/0/properties")), Some(&json!({"until": "2026-12-31"})));
+        assert_eq!(silenced.get(3), Some(&json!([{"kind": "external", "status": "accepted", "location": location("preflint.toml", 3)}])));
+        assert_eq!(at("/runs/0/results/5/baselineState"), json!("unchanged"));
+        assert_eq!(at("/runs/0/properties/silenced"), json!({"suppressed": 3, "baseline": 1}));
+        assert_eq!(at("/runs/0/properties/compared"), json!({"baseline": ".preflint-baseline.json", "base": "origin/main", "known": 14}));
+        let mut alone = sample_silenced();
+        alone.silenced.clear();
+        let log = sarif(&alone);
+        accepted(&log);
+        assert_eq!(texts(&log, "/runs/0/results/0/baselineState"), "new");
+        assert_eq!(log.pointer("/runs/0/results/0/suppressions"), None);
+    }
+
+    #[test]
+    fn names_only_files_of_the_repository() {
+        let mut report = sample_silenced();
+        for path in ["/etc/preflint.toml", "../preflint.toml", ""] {
+            for finding in &mut report.silenced {
+                if let Status::Suppressed(suppression) = &mut finding.status {
+                    suppression.location.path = path.into();
+                }
+            }
+            let log = sarif(&report);
+            accepted(&log);
+            assert_eq!(log.pointer("/runs/0/results/8/suppressions"), Some(&json!([{"kind": "external", "status": "accepted"}])));
+        }
+    }
+
+    #[test]
+    fn never_merges_what_counts_with_what_is_silenced() {
+        let mut report = report(&[("a.yaml", "a: 1\nb: [1, 2]\n", &[])]);
+        let add = |start, message| finding("style/label-missing", Severity::Info, "a.yaml", Span::new(start, start + 1), message);
+        let silent = |start, status| Finding { status, ..add(start, "silent") };
+        report.findings = vec![add(9, "one")];
+        report.silenced = vec![
+            silent(0, suppressed(SuppressionKind::Comment, "a.yaml", 1, "because")),
+            silent(3, Status::Baseline),
+            silent(12, Status::Baseline),
+        ];
+        let log = sarif(&report);
+        accepted(&log);
+        let results = log.pointer("/runs/0/results").and_then(Value::as_array).cloned().unwrap_or_default();
+        let told: Vec<(&str, usize)> = results
+            .iter()
+            .map(|result| (texts(result, "/message/text"), result.pointer("/suppressions").and_then(Value::as_array).map_or(9, Vec::len)))
+            .collect();
+        assert_eq!(told, [("one.", 0), ("silent.", 2)]);
+        assert_eq!(log.pointer("/runs/0/properties/silenced"), Some(&json!({"suppressed": 1, "baseline": 2})));
+    }
+
+    #[test]
+    fn keeps_what_counts_before_what_is_silenced() {
+        let text = "a: 1\n".repeat(MAX_RESULTS + 2);
+        let mut report = report(&[("a.yaml", &text, &[])]);
+        let add =
+            |severity, line: usize| finding("limits/memory-limit-missing", severity, "a.yaml", Span::new(line * 5, line * 5 + 1), "m");
+        report.findings = (0..2).map(|line| add(Severity::Info, line)).collect();
+        report.silenced = (2..MAX_RESULTS + 2).map(|line| Finding { status: Status::Baseline, ..add(Severity::Critical, line) }).collect();
+        let log = sarif(&report);
+        accepted(&log);
+        let results = log.pointer("/runs/0/results").and_then(Value::as_array).cloned().unwrap_or_default();
+        assert_eq!(results.len(), MAX_RESULTS);
+        assert_eq!(results.iter().filter(|result| texts(result, "/baselineState") == "new").count(), 2);
     }
 
     #[test]

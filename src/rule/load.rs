@@ -36,6 +36,7 @@ impl<'d> Reader<'d> {
         self.node.as_bool().ok_or_else(|| self.error("true or false is expected here"))
     }
 
+    /// The items of a list.
     pub(crate) fn items(self) -> Result<Vec<Reader<'d>>, SetupError> {
         if !self.node.is_sequence() {
             return Err(self.error("a list is expected here"));

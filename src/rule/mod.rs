@@ -10,6 +10,7 @@ use crate::check::Check;
 use crate::finding::{Confidence, Severity};
 
 pub(crate) use load::{Reader, read_param_value};
+pub(crate) use select::named;
 pub use select::{Selection, SelectionError};
 
 /// The words of an enumeration as they stand in rule files, options and output.

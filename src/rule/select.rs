@@ -61,7 +61,8 @@ impl Selection {
     }
 }
 
-fn named(rules: &RuleSet, name: &str) -> Result<Vec<usize>, SelectionError> {
+/// The rules that an id, a pack or a tag stands for.
+pub(crate) fn named(rules: &RuleSet, name: &str) -> Result<Vec<usize>, SelectionError> {
     if let Some(index) = rules.index(name) {
         return Ok(vec![index]);
     }

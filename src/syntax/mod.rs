@@ -148,6 +148,12 @@ impl Document {
     pub(crate) fn node(&self, id: NodeId) -> Node<'_> {
         Node { doc: self, id }
     }
+
+    /// The root, every item and every value as written, aliases too, outer ones before inner ones.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Node<'_>> {
+        let ids = 0..self.slots.len() as u32;
+        ids.map(|id| self.node(id)).filter(|node| node.id == 0 || node.key().is_some() || node.parent().is_some_and(Node::is_sequence))
+    }
 }
 
 impl<'d> Node<'d> {

@@ -1,25 +1,27 @@
 //! The command line: arguments in, data on standard output, messages on standard error, an exit code out.
 
+mod adopt;
+mod setup;
+
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
-use crate::check::Version;
-use crate::config::{self, Config, Settings};
+use self::setup::{Setup, SetupArgs, below, load};
+use crate::config::Settings;
 use crate::error::SetupError;
-use crate::finding::{Confidence, Report, Severity};
+use crate::finding::{Report, Severity};
 use crate::report::{Format, Style};
-use crate::rule::{Preset, Rule, RuleSet};
+use crate::rule::Rule;
 use crate::scan::{self, Progress};
 use crate::survey::Request;
-use crate::tree::{Tree, relative};
+use crate::tree::Tree;
 
 /// Exit codes, a contract.
 const CLEAN: u8 = 0;
@@ -40,9 +42,19 @@ struct Cli {
 enum Command {
     /// Check files and folders
     ///
-    /// Exit codes: 0 clean; 1 findings at or above --fail-on; 2 usage or setup error; 3 something was not analysed, under
-    /// --strict-coverage; 4 nothing to check, under --require-input. Where several apply: the first of 2, 3, 4, 1.
+    /// Exit codes: 0 clean; 1 findings at or above --fail-on that nothing silences; 2 usage or setup error; 3 something was not
+    /// analysed, under --strict-coverage; 4 nothing to check, under --require-input. Where several apply: the first of 2, 3, 4, 1.
     Check(Box<CheckArgs>),
+    /// Write the configuration, a pre-commit hook, a workflow and a baseline for this repository, and show them first
+    Init(adopt::InitArgs),
+    /// Keep the findings that are there today from counting
+    #[command(subcommand)]
+    Baseline(adopt::BaselineCommand),
+    /// Write a suppression of findings, with a reason, where they are
+    Suppress(adopt::SuppressArgs),
+    /// Look into the configuration
+    #[command(subcommand)]
+    Config(adopt::ConfigCommand),
     /// List the rules
     Rules(RulesArgs),
     /// Explain a rule, by its id or by that of the same check in another tool
@@ -60,24 +72,6 @@ struct CheckArgs {
     /// Write a report to a file, too (may be repeated); `json=-` is standard output
     #[arg(short, long = "output", value_name = "FORMAT=FILE", value_parser = parse_output)]
     output: Vec<(Format, PathBuf)>,
-    /// Run these rules, packs or tags instead of the preset's; `all` is every rule
-    #[arg(long, value_name = "RULE", value_delimiter = ',')]
-    select: Vec<String>,
-    /// Run these rules, packs or tags, too
-    #[arg(long, value_name = "RULE", value_delimiter = ',')]
-    extend_select: Vec<String>,
-    /// Never run these rules, packs or tags
-    #[arg(long, value_name = "RULE", value_delimiter = ',')]
-    ignore: Vec<String>,
-    /// Which rules run unless named, and which defaults their parameters have
-    #[arg(long, value_name = "PRESET", value_parser = parse_preset)]
-    preset: Option<Preset>,
-    /// Leave out findings below this severity
-    #[arg(long, value_name = "SEVERITY")]
-    min_severity: Option<Severity>,
-    /// Leave out findings below this confidence
-    #[arg(long, value_name = "CONFIDENCE")]
-    min_confidence: Option<Confidence>,
     /// Exit with 1 from this severity on [default: low]
     #[arg(long, value_name = "SEVERITY")]
     fail_on: Option<Severity>,
@@ -90,9 +84,21 @@ struct CheckArgs {
     /// Exit with 4 when there is nothing to check
     #[arg(long)]
     require_input: bool,
-    /// Do not read preflint.toml
+    /// Report only what is new since the work on this branch began: since the merge base of REF and HEAD
+    #[arg(long, value_name = "REF")]
+    base: Option<String>,
+    /// Check what is staged in git's index, not the working tree
+    #[arg(long, conflicts_with = "stdin_filename")]
+    staged: bool,
+    /// The baseline, whose findings do not count [default: preflint-baseline.json, where it exists]
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Do not read a baseline
+    #[arg(long, conflicts_with = "baseline")]
+    no_baseline: bool,
+    /// Leave silenced findings out of SARIF and JSON, for readers that do not know of silence, such as GitHub
     #[arg(long)]
-    no_config: bool,
+    hide_suppressed: bool,
     /// Take files that .gitignore names, too
     #[arg(long)]
     no_ignore: bool,
@@ -105,12 +111,8 @@ struct CheckArgs {
     /// Read standard input as if it were this file
     #[arg(long, value_name = "PATH")]
     stdin_filename: Option<PathBuf>,
-    /// Kubernetes version to judge by [default: the newest known]
-    #[arg(long, value_name = "VERSION")]
-    kubernetes_version: Option<Version>,
-    /// Also load the rules of DIR/<pack>/<rule>.yaml (may be repeated)
-    #[arg(long, value_name = "DIR")]
-    rules: Vec<PathBuf>,
+    #[command(flatten)]
+    setup: SetupArgs,
     /// When to colour the output
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: Color,
@@ -154,10 +156,6 @@ fn parse_format(word: &str) -> Result<Format, String> {
     word.parse()
 }
 
-fn parse_preset(word: &str) -> Result<Preset, String> {
-    Preset::from_word(word).filter(|preset| *preset != Preset::OptIn).ok_or_else(|| "use default, strict or pedantic".to_owned())
-}
-
 fn parse_output(text: &str) -> Result<(Format, PathBuf), String> {
     let (format, file) = text.split_once('=').ok_or_else(|| "write FORMAT=FILE, such as sarif=preflint.sarif".to_owned())?;
     if file.is_empty() {
@@ -195,6 +193,10 @@ pub fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Check(args) => run_check(&args),
+        Command::Init(args) => adopt::init(&args),
+        Command::Baseline(command) => adopt::baseline(&command),
+        Command::Suppress(args) => adopt::suppress(&args),
+        Command::Config(command) => adopt::config(&command),
         Command::Rules(args) => run_rules(&args),
         Command::Explain(args) => run_explain(&args),
     };
@@ -220,37 +222,23 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn load(folders: &[PathBuf]) -> Result<Arc<RuleSet>, SetupError> {
-    let folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
-    RuleSet::load(&folders).map(Arc::new)
-}
-
 fn run_check(args: &CheckArgs) -> Result<u8, Stop> {
     let started = Instant::now();
-    let (root, config_path) = find_root(args)?;
-    let mut config = match config_path.filter(|_| !args.no_config) {
-        Some(path) => {
-            let text =
-                std::fs::read_to_string(&path).map_err(|error| SetupError::new(format!("{} cannot be read: {error}", path.display())))?;
-            Config::parse(config::FILE, &text)?
+    let first = args.stdin_filename.as_ref().or(args.paths.first()).map_or(Path::new("."), PathBuf::as_path);
+    let mut setup = Setup::new(first, &args.setup, |config, given| {
+        if let Some(severity) = args.fail_on {
+            config.fail_on = Some(severity);
+            given.push(("fail-on", severity.to_string()));
         }
-        None => Config::default(),
-    };
-    if !args.select.is_empty() {
-        config.select.clone_from(&args.select);
+    })?;
+    if !args.no_baseline {
+        setup.read_baseline(args.baseline.as_deref())?;
     }
-    config.extend_select.extend(args.extend_select.iter().cloned());
-    config.ignore.extend(args.ignore.iter().cloned());
-    config.preset = args.preset.or(config.preset);
-    config.min_severity = args.min_severity.or(config.min_severity);
-    config.min_confidence = args.min_confidence.or(config.min_confidence);
-    config.fail_on = args.fail_on.or(config.fail_on);
-    config.kubernetes_version = args.kubernetes_version.or(config.kubernetes_version);
-    let mut settings = Settings::new(load(&args.rules)?, &config)?;
+    let Setup { root, mut settings, .. } = setup;
     settings.line_hashes =
         std::iter::once(args.format).chain(args.output.iter().map(|(format, _)| *format)).any(|format| format == Format::Sarif);
 
-    let mut tree = Tree::folder(&root);
+    let mut tree = if args.staged { Tree::staged(&root)? } else { Tree::folder(&root) };
     let mut request = Request { paths: Vec::new(), no_ignore: args.no_ignore };
     if let Some(name) = &args.stdin_filename {
         let mut bytes = Vec::new();
@@ -260,7 +248,7 @@ fn run_check(args: &CheckArgs) -> Result<u8, Stop> {
         request.paths.push(path);
     } else {
         for path in &args.paths {
-            if !path.exists() {
+            if !path.exists() && !args.staged {
                 return Err(SetupError::new(format!("there is no file or folder `{}`", path.display()))
                     .help("paths are relative to the current folder")
                     .into());
@@ -268,7 +256,19 @@ fn run_check(args: &CheckArgs) -> Result<u8, Stop> {
             request.paths.push(below(&root, path)?);
         }
     }
-    let report = with_threads(args.jobs, || with_progress(|progress| scan::check(&tree, &request, &settings, progress)))?;
+    let base = args.base.as_deref().map(|base| Ok::<_, SetupError>((base, Tree::merge_base(&root, base)?))).transpose()?;
+    let mut report = with_threads(args.jobs, || {
+        with_progress(|progress| {
+            let report = scan::check(&tree, &request, &settings, progress);
+            match &base {
+                Some((name, base)) => report.without(&scan::check_base(base, &tree, &request, &settings), name),
+                None => report,
+            }
+        })
+    })?;
+    if args.hide_suppressed {
+        report.silenced.clear();
+    }
 
     for (format, file) in &args.output {
         let style = Style { color: false, width: 100, all: args.all, elapsed: None };
@@ -324,38 +324,6 @@ fn exit_code(args: &CheckArgs, settings: &Settings, report: &Report) -> u8 {
     }
     let failing = report.findings.iter().any(|finding| finding.severity >= settings.fail_on);
     if failing && !args.exit_zero { FINDINGS } else { CLEAN }
-}
-
-/// The root: the nearest folder above with a configuration, else the nearest with `.git`, else the folder itself.
-fn find_root(args: &CheckArgs) -> Result<(PathBuf, Option<PathBuf>), SetupError> {
-    let first = args.stdin_filename.as_ref().or(args.paths.first()).map_or(Path::new("."), PathBuf::as_path);
-    let absolute = absolute(first)?;
-    let start = if absolute.is_dir() { absolute } else { absolute.parent().map_or(absolute.clone(), Path::to_path_buf) };
-    if !args.no_config
-        && let Some(root) = start.ancestors().find(|folder| folder.join(config::FILE).is_file())
-    {
-        return Ok((root.to_path_buf(), Some(root.join(config::FILE))));
-    }
-    let root = start.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(&start);
-    Ok((root.to_path_buf(), None))
-}
-
-fn absolute(path: &Path) -> Result<PathBuf, SetupError> {
-    // Links are followed where the file exists: results are shown at real paths only.
-    std::fs::canonicalize(path)
-        .or_else(|_| {
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            std::fs::canonicalize(parent).map(|parent| parent.join(path.file_name().unwrap_or_default()))
-        })
-        .map_err(|error| SetupError::new(format!("`{}`: {error}", path.display())).help("give paths that exist"))
-}
-
-/// A path relative to the root.
-fn below(root: &Path, path: &Path) -> Result<String, SetupError> {
-    let absolute = absolute(path)?;
-    relative(root, &absolute).ok_or_else(|| {
-        SetupError::new(format!("`{}` is not below the root `{}`", path.display(), root.display())).help("check one repository at a time")
-    })
 }
 
 fn with_threads<T: Send>(jobs: Option<usize>, run: impl FnOnce() -> T + Send) -> Result<T, SetupError> {
@@ -442,4 +410,16 @@ fn run_explain(args: &ExplainArgs) -> Result<u8, Stop> {
     }
     out.flush()?;
     Ok(CLEAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn arguments_are_sound() {
+        Cli::command().debug_assert();
+    }
 }
