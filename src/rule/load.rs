@@ -14,7 +14,26 @@ use crate::redact::Secrets;
 use crate::source::Source;
 use crate::syntax::{self, Node, Syntax};
 
+/// A file of `rules/`, with its nodes as `build.rs` writes them.
+struct Builtin {
+    path: &'static str,
+    text: &'static str,
+    nodes: &'static [u8],
+}
+
 include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
+
+impl Builtin {
+    fn document(&self) -> syntax::Document {
+        let source = Arc::new(Source { path: self.path.into(), text: self.text.to_owned(), bom: false });
+        syntax::compiled(&source, self.nodes)
+    }
+
+    /// Whether it is a table of data and no rule.
+    fn is_table(&self) -> bool {
+        self.path.matches('/').count() == 1
+    }
+}
 
 /// A rule file's tree with errors that underline.
 #[derive(Clone, Copy)]
@@ -235,8 +254,8 @@ pub(crate) fn read_param_value(param: &Param, value: Reader<'_>) -> Result<Param
     }
 }
 
-/// A parsed rule or data file.
-pub(crate) fn parse_file(path: &str, text: &str) -> Result<syntax::Document, SetupError> {
+/// A parsed rule file.
+fn parse_file(path: &str, text: &str) -> Result<syntax::Document, SetupError> {
     let source = Arc::new(Source { path: path.into(), text: text.to_owned(), bom: false });
     let parsed = syntax::parse(&source, Syntax::Yaml);
     if let Some(error) = parsed.errors.first() {
@@ -246,14 +265,13 @@ pub(crate) fn parse_file(path: &str, text: &str) -> Result<syntax::Document, Set
     if documents.len() > 1 {
         return Err(SetupError::new(format!("{path}: one document is expected, this file holds {}", documents.len())));
     }
-    let document = documents.pop().ok_or_else(|| SetupError::new(format!("{path}: the file is empty")))?;
+    documents.pop().ok_or_else(|| SetupError::new(format!("{path}: the file is empty")))
+}
+
+fn load_rule(path: &str, document: &syntax::Document) -> Result<Rule, SetupError> {
     if let Some(&(key, _)) = document.duplicates.first() {
         return Err(Reader { node: document.node(key) }.error("this key stands here already"));
     }
-    Ok(document)
-}
-
-fn load_rule(path: &str, text: &str) -> Result<Rule, SetupError> {
     let stem = path.trim_end_matches(".yaml").trim_end_matches(".yml");
     let mut parts = stem.rsplit('/');
     let (name, pack) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -262,15 +280,14 @@ fn load_rule(path: &str, text: &str) -> Result<Rule, SetupError> {
     if !is_word(name) || !is_word(pack) {
         return Err(SetupError::new(format!("{path}: a rule file is `<pack>/<rule>.yaml`, both in lower case with hyphens")));
     }
-    let document = parse_file(path, text)?;
     read_rule(&format!("{pack}/{name}"), Reader { node: document.root() })
 }
 
 impl RuleSet {
     /// The built-in rules, and those of `<pack>/<rule>.yaml` below each of `folders`.
     pub fn load(folders: &[&Path]) -> Result<Self, SetupError> {
-        let (tables, files): (Vec<_>, Vec<_>) = BUILTIN.iter().copied().partition(|(path, _)| path.matches('/').count() == 1);
-        let mut rules = files.into_par_iter().map(|(path, text)| load_rule(path, text)).collect::<Result<Vec<_>, _>>()?;
+        let files = BUILTIN.par_iter().filter(|file| !file.is_table());
+        let mut rules = files.map(|file| load_rule(file.path, &file.document())).collect::<Result<Vec<_>, _>>()?;
         for folder in folders {
             load_folder(folder, &mut rules)?;
         }
@@ -279,9 +296,9 @@ impl RuleSet {
             let id = pair.first().map(|rule| rule.id.to_string()).unwrap_or_default();
             return Err(SetupError::new(format!("the rule `{id}` is defined twice")).help("rename one of the two files"));
         }
-        let table = |name: &'static str| -> Result<syntax::Document, SetupError> {
-            let text = tables.iter().find(|(path, _)| *path == name).map_or("", |(_, text)| text);
-            parse_file(name, text)
+        let table = |name: &'static str| {
+            let file = BUILTIN.iter().find(|file| file.path == name);
+            file.map(Builtin::document).ok_or_else(|| SetupError::new(format!("{name} is missing")))
         };
         let api_versions = ApiVersions::read(Reader { node: table("rules/kubernetes-versions.yaml")?.root() })?;
         let secrets = Secrets::new(Reader { node: table("rules/credentials.yaml")?.root() }, &rules)?;
@@ -293,8 +310,7 @@ impl RuleSet {
 }
 
 /// Compiles every regular expression of a rule, which a scan does only at need.
-fn check_patterns(path: &str, text: &str) -> Result<(), SetupError> {
-    let document = parse_file(path, text)?;
+fn check_patterns(document: &syntax::Document) -> Result<(), SetupError> {
     for node in document.root().get("check").into_iter().flat_map(Node::values).filter(|node| node.key_text() == Some("matches")) {
         let reader = Reader { node };
         regex::Regex::new(reader.text()?).map_err(|error| reader.error(format!("this regular expression does not compile: {error}")))?;
@@ -316,8 +332,9 @@ fn load_folder(folder: &Path, rules: &mut Vec<Rule>) -> Result<(), SetupError> {
         if is_rule {
             let text = std::fs::read_to_string(entry.path()).map_err(|error| unreadable(&error))?;
             let path = entry.path().to_string_lossy().replace('\\', "/");
-            rules.push(load_rule(&path, &text)?);
-            check_patterns(&path, &text)?;
+            let document = parse_file(&path, &text)?;
+            rules.push(load_rule(&path, &document)?);
+            check_patterns(&document)?;
         }
     }
     Ok(())
@@ -329,14 +346,27 @@ mod tests {
 
     #[test]
     fn built_in_patterns_compile() {
-        for &(path, text) in BUILTIN.iter().filter(|(path, _)| path.matches('/').count() == 2) {
-            assert_eq!(check_patterns(path, text).map_err(|error| error.to_string()), Ok(()), "{path}");
+        for file in BUILTIN.iter().filter(|file| !file.is_table()) {
+            assert_eq!(check_patterns(&file.document()).map_err(|error| error.to_string()), Ok(()), "{}", file.path);
         }
+    }
+
+    #[test]
+    fn what_is_built_in_reads_as_its_text() -> Result<(), SetupError> {
+        for file in BUILTIN {
+            let (built, parsed) = (file.document(), parse_file(file.path, file.text)?);
+            let nodes = |document: &syntax::Document| -> Vec<String> {
+                document.entries().map(|node| format!("{node:?} {:?} {:?} {:?}", node.path(), node.text(), node.style())).collect()
+            };
+            assert_eq!(nodes(&built), nodes(&parsed), "{}", file.path);
+        }
+        Ok(())
     }
 
     #[test]
     fn patterns_of_users_are_checked_at_once() {
         let text = "check: {target: object, deny: {path: kind, matches: '('}, message: m}\n";
-        assert!(check_patterns("a/b.yaml", text).is_err_and(|error| error.to_string().contains("does not compile")));
+        let document = parse_file("a/b.yaml", text);
+        assert!(document.and_then(|document| check_patterns(&document)).is_err_and(|error| error.to_string().contains("does not compile")));
     }
 }

@@ -1,5 +1,6 @@
 //! One tree for YAML, TOML, JSON, JSONC and dotenv: an arena of nodes with exact spans.
 
+mod compiled;
 mod dotenv;
 mod json;
 mod scalar;
@@ -52,6 +53,11 @@ pub(crate) fn parse(source: &Arc<Source>, syntax: Syntax) -> Parsed {
         Syntax::Jsonc => json::parse(source, true),
         Syntax::Dotenv => dotenv::parse(source),
     }
+}
+
+/// The document of a source whose nodes were parsed when this program was built.
+pub(crate) fn compiled(source: &Arc<Source>, nodes: &[u8]) -> Document {
+    compiled::read(source, nodes)
 }
 
 /// The shape of a node.
