@@ -96,7 +96,7 @@ struct CheckArgs {
     /// Do not read a baseline
     #[arg(long, conflicts_with = "baseline")]
     no_baseline: bool,
-    /// Leave silenced findings out of SARIF and JSON, for readers that do not know of silence, such as GitHub
+    /// Leave silenced findings out of the formats that list them (sarif, json, junit), for readers that do not know of silence, such as GitHub
     #[arg(long)]
     hide_suppressed: bool,
     /// Take files that .gitignore names, too
@@ -257,7 +257,7 @@ fn run_check(args: &CheckArgs) -> Result<u8, Stop> {
         }
     }
     let base = args.base.as_deref().map(|base| Ok::<_, SetupError>((base, Tree::merge_base(&root, base)?))).transpose()?;
-    let mut report = with_threads(args.jobs, || {
+    let report = with_threads(args.jobs, || {
         with_progress(|progress| {
             let report = scan::check(&tree, &request, &settings, progress);
             match &base {
@@ -266,24 +266,27 @@ fn run_check(args: &CheckArgs) -> Result<u8, Stop> {
             }
         })
     })?;
-    if args.hide_suppressed {
-        report.silenced.clear();
-    }
+    let without_silenced = args.hide_suppressed.then(|| Report { silenced: Vec::new(), ..report.clone() });
+    // The formats that list silenced findings; the others only count them.
+    let chosen = |format: Format| match &without_silenced {
+        Some(report) if matches!(format, Format::Json | Format::Sarif | Format::Junit) => report,
+        _ => &report,
+    };
 
     for (format, file) in &args.output {
         let style = Style { color: false, width: 100, all: args.all, elapsed: None };
         if file.as_os_str() == "-" {
-            report.write(*format, &style, &mut BufWriter::new(io::stdout().lock()))?;
+            chosen(*format).write(*format, &style, &mut BufWriter::new(io::stdout().lock()))?;
             continue;
         }
         let failed = |error: io::Error| SetupError::new(format!("{} cannot be written: {error}", file.display()));
         let mut out = BufWriter::new(File::create(file).map_err(failed)?);
-        report.write(*format, &style, &mut out).and_then(|()| out.flush()).map_err(failed)?;
+        chosen(*format).write(*format, &style, &mut out).and_then(|()| out.flush()).map_err(failed)?;
     }
     // `-o json=-` takes the place of the report on standard output.
     if !args.output.iter().any(|(_, file)| file.as_os_str() == "-") {
         let mut out = BufWriter::new(io::stdout().lock());
-        report.write(args.format, &style(args, started.elapsed()), &mut out)?;
+        chosen(args.format).write(args.format, &style(args, started.elapsed()), &mut out)?;
         out.flush()?;
     }
     if args.format != Format::Pretty {
