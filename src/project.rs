@@ -146,15 +146,29 @@ pub(crate) enum Detail {
         selector: Option<Selector>,
         ports: Vec<Spanned>,
     },
+    /// Whether it keeps its token from pods, and whether it has a cloud identity.
+    ServiceAccount {
+        no_token: bool,
+        identity: bool,
+    },
+    /// A binding: kind and name of the role, and the accounts (namespace, name) that get it.
+    Binding {
+        role: (String, String),
+        accounts: Vec<(String, String)>,
+    },
     /// Fields that a `LimitRange` of type Container sets, such as `default.memory`.
     LimitRange {
         fields: Vec<String>,
     },
+    /// A `PriorityClass` that pods without one get.
+    DefaultPriority,
     /// An Argo CD Application: the namespace it deploys into, and kinds and names (empty for any) whose replicas it leaves alone.
     Application {
         destination: String,
         scaled_elsewhere: Vec<(String, String)>,
     },
+    /// What puts the objects of a folder into a namespace.
+    Delivery,
     Other,
 }
 
@@ -207,7 +221,15 @@ pub(crate) fn facts(path: &Arc<str>, artifact: &Artifact<'_>) -> Option<ObjectFa
                 .filter_map(|port| Spanned::of(port.get("targetPort").or_else(|| port.get("port"))))
                 .collect(),
         },
+        ("Kustomization", "kustomize.toolkit.fluxcd.io") if spec.is_some_and(|spec| spec.get("targetNamespace").is_some()) => {
+            Detail::Delivery
+        }
         ("Application" | "ApplicationSet", "argoproj.io") => application(root),
+        ("ServiceAccount", "") => service_account(root),
+        ("RoleBinding" | "ClusterRoleBinding", "rbac.authorization.k8s.io") => binding(root),
+        ("PriorityClass", "scheduling.k8s.io") if root.get("globalDefault").and_then(Node::as_bool) == Some(true) => {
+            Detail::DefaultPriority
+        }
         ("LimitRange", "") => Detail::LimitRange { fields: limit_range(spec.unwrap_or(root)) },
         _ => match pod_template(root) {
             Some(template) => workload(artifact, template),
@@ -223,6 +245,30 @@ pub(crate) fn facts(path: &Arc<str>, artifact: &Artifact<'_>) -> Option<ObjectFa
         complete: artifact.complete,
         detail,
     })
+}
+
+/// Annotations by which a cloud knows an account.
+const IDENTITIES: &[&str] = &["eks.amazonaws.com/role-arn", "iam.gke.io/gcp-service-account", "azure.workload.identity/client-id"];
+
+fn service_account(root: Node<'_>) -> Detail {
+    let annotations = root.at_path(&["metadata", "annotations"]);
+    Detail::ServiceAccount {
+        no_token: root.get("automountServiceAccountToken").and_then(Node::as_bool) == Some(false),
+        identity: annotations.is_some_and(|annotations| IDENTITIES.iter().any(|key| annotations.get(key).is_some())),
+    }
+}
+
+fn binding(root: Node<'_>) -> Detail {
+    let role = |key| root.at_path(&["roleRef", key]).and_then(Node::text).unwrap_or_default().to_owned();
+    let subjects = root.get("subjects").into_iter().flat_map(Node::items);
+    let text = |node: Node<'_>, key| node.text_of(key).unwrap_or_default().to_owned();
+    Detail::Binding {
+        role: (role("kind"), role("name")),
+        accounts: subjects
+            .filter(|subject| subject.text_of("kind") == Some("ServiceAccount"))
+            .map(|subject| (text(subject, "namespace"), text(subject, "name")))
+            .collect(),
+    }
 }
 
 fn limit_range(spec: Node<'_>) -> Vec<String> {
@@ -354,6 +400,8 @@ fn workload(artifact: &Artifact<'_>, template: Node<'_>) -> Detail {
 pub(crate) struct Excuse {
     fact: &'static str,
     object: Object,
+    /// The service account of the pods.
+    account: String,
 }
 
 impl Excuse {
@@ -362,19 +410,52 @@ impl Excuse {
         "limit-range.default.memory",
         "limit-range.defaultRequest.cpu",
         "limit-range.defaultRequest.memory",
+        "limit-range.default.ephemeral-storage",
+        "limit-range.defaultRequest.ephemeral-storage",
+        "default-priority",
         "autoscaled",
+        "service-account.no-token",
+        "service-account.bound",
+        "service-account.unknown",
+        "bound-in-namespaces",
+        "namespace-given",
     ];
 
     pub(crate) fn new(fact: &str, artifact: &Artifact<'_>) -> Self {
         let fact = Self::NAMES.iter().copied().find(|name| *name == fact).unwrap_or("autoscaled");
-        Self { fact, object: artifact.object.clone() }
+        let pod = pod_template(artifact.root).and_then(|template| template.get("spec"));
+        let named = pod.and_then(|pod| pod.text_of("serviceAccountName").or_else(|| pod.text_of("serviceAccount")));
+        let account = named.filter(|name| !name.is_empty()).unwrap_or("default").to_owned();
+        Self { fact, object: artifact.object.clone(), account }
     }
 
     fn holds(&self, path: &str, group: &Group<'_>) -> bool {
         let namespace = group.namespace(path, &self.object);
-        match self.fact.strip_prefix("limit-range.") {
-            Some(field) => group.has_limit_range(path, namespace, field),
-            None => group.scaling(path, namespace, &self.object).next().is_some(),
+        let accounts = || {
+            group
+                .near(path, FactSort::ServiceAccount)
+                .filter(|facts| facts.object.name == self.account && may_be_one(group.namespace_of(facts), namespace))
+        };
+        match self.fact {
+            "service-account.no-token" => accounts().any(|facts| matches!(facts.detail, Detail::ServiceAccount { no_token: true, .. })),
+            "service-account.bound" => {
+                accounts().any(|facts| matches!(facts.detail, Detail::ServiceAccount { identity: true, .. }))
+                    || group.gives_rights(path, namespace, &self.account)
+            }
+            "service-account.unknown" => self.account != "default" && accounts().next().is_none(),
+            "bound-in-namespaces" => group.is_bound_in_namespaces_only(path, &self.object),
+            // A build or a delivery tool puts objects into a namespace.
+            "namespace-given" if self.object.namespace.is_empty() => {
+                let delivered = |sort| group.near(path, sort).next().is_some();
+                let given = !group.name.is_empty() || !namespace.is_empty();
+                given || delivered(FactSort::Application) || delivered(FactSort::Delivery)
+            }
+            "namespace-given" => namespace != self.object.namespace,
+            "default-priority" => group.near(path, FactSort::DefaultPriority).next().is_some(),
+            fact => match fact.strip_prefix("limit-range.") {
+                Some(field) => group.has_limit_range(path, namespace, field),
+                None => group.scaling(path, namespace, &self.object).next().is_some(),
+            },
         }
     }
 }
@@ -415,8 +496,12 @@ pub(crate) enum FactSort {
     DisruptionBudget,
     Autoscaler,
     Service,
+    ServiceAccount,
+    Binding,
     LimitRange,
+    DefaultPriority,
     Application,
+    Delivery,
     Other,
 }
 
@@ -427,8 +512,12 @@ impl Detail {
             Self::DisruptionBudget { .. } => FactSort::DisruptionBudget,
             Self::Autoscaler { .. } => FactSort::Autoscaler,
             Self::Service { .. } => FactSort::Service,
+            Self::ServiceAccount { .. } => FactSort::ServiceAccount,
+            Self::Binding { .. } => FactSort::Binding,
             Self::LimitRange { .. } => FactSort::LimitRange,
+            Self::DefaultPriority => FactSort::DefaultPriority,
             Self::Application { .. } => FactSort::Application,
+            Self::Delivery => FactSort::Delivery,
             Self::Other => FactSort::Other,
         }
     }
@@ -565,6 +654,28 @@ impl<'a> Group<'a> {
             .collect();
         found.sort_by_key(|facts| (&facts.path, facts.name_span));
         found
+    }
+
+    /// Whether a binding near a path has an account as its subject.
+    fn gives_rights(&self, path: &str, namespace: &str, account: &str) -> bool {
+        self.near(path, FactSort::Binding).any(|facts| {
+            let Detail::Binding { accounts, .. } = &facts.detail else { return false };
+            accounts.iter().any(|(of, name)| {
+                // A kustomization puts the accounts of its bindings into its namespace, too.
+                name == account && (may_be_one(of, namespace) || may_be_one(self.namespace_of(facts), namespace))
+            })
+        })
+    }
+
+    /// Whether a `ClusterRole` is given to somebody, and always in one namespace only.
+    fn is_bound_in_namespaces_only(&self, path: &str, object: &Object) -> bool {
+        let mut bindings = self
+            .near(path, FactSort::Binding)
+            .filter(
+                |facts| matches!(&facts.detail, Detail::Binding { role: (kind, name), .. } if *kind == object.kind && *name == object.name),
+            )
+            .peekable();
+        bindings.peek().is_some() && bindings.all(|facts| facts.object.kind == "RoleBinding")
     }
 
     /// Whether a `LimitRange` of a namespace sets a field such as `default.memory`.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use crate::artifact::{self, Artifact, Context, Kustomization, in_example_folder, is_compose, is_kubernetes, is_patch_name};
+use crate::artifact::{self, Artifact, Context, Kustomization, Surroundings, in_example_folder, is_compose, is_kubernetes, is_patch_name};
 use crate::check::{Draft, File, Lazy, check_file};
 use crate::config::{Profile, Profiles, Settings};
 use crate::finding::{Coverage, Object, Report, Severity};
@@ -169,12 +169,12 @@ fn check_entry(tree: &Tree, entry: &Entry, settings: &Settings, profile: &Profil
             };
         }
     };
-    if entry.sort == Sort::Yaml && !may_be_artifact(&source.text) {
+    if matches!(entry.sort, Sort::Yaml | Sort::ChartCrd) && !may_be_artifact(&source.text) {
         return other;
     }
     let secrets = FileSecrets::scan(&settings.rules.data.secrets, &source);
     if entry.sort == Sort::ChartTemplate {
-        return finish(entry, &source, &Parsed::default(), &[], secrets, (settings, profile), Some("chart template"));
+        return finish(entry, &source, &Parsed::default(), &[], secrets, (tree, settings, profile), Some("chart template"));
     }
     let syntax = syntax_of(entry.sort);
     let parsed = syntax::parse(&source, syntax);
@@ -183,7 +183,7 @@ fn check_entry(tree: &Tree, entry: &Entry, settings: &Settings, profile: &Profil
     }
     // Text that a template engine fills in first is no YAML, and no fault of it.
     if !parsed.errors.is_empty() && is_templated(&source.text, syntax) {
-        return finish(entry, &source, &Parsed::default(), &[], secrets, (settings, profile), Some("template of another tool"));
+        return finish(entry, &source, &Parsed::default(), &[], secrets, (tree, settings, profile), Some("template of another tool"));
     }
     let kinds: Vec<Option<ArtifactKind>> = parsed.documents.iter().map(|document| document_kind(entry.sort, document)).collect();
     if kinds.iter().all(Option::is_none) && (parsed.errors.is_empty() || !claims(entry.sort, &source.text)) {
@@ -195,7 +195,8 @@ fn check_entry(tree: &Tree, entry: &Entry, settings: &Settings, profile: &Profil
         && !entry.patched
         && !entry.chart_defaults
         && (parsed.errors.is_empty() || syntax == Syntax::Yaml || syntax == Syntax::Dotenv);
-    let context = Context { scope, complete };
+    let (decorated, crds) = (entry.decorated, entry.sort == Sort::ChartCrd);
+    let context = Context { scope, complete, decorated, crds, surroundings: Arc::new(surroundings(tree, entry)) };
     let mut artifacts: Vec<Artifact<'_>> = parsed
         .documents
         .iter()
@@ -214,7 +215,7 @@ fn check_entry(tree: &Tree, entry: &Entry, settings: &Settings, profile: &Profil
             artifact::merge_over(artifact, base.root());
         }
     }
-    finish(entry, &source, &parsed, &artifacts, secrets, (settings, profile), None)
+    finish(entry, &source, &parsed, &artifacts, secrets, (tree, settings, profile), None)
 }
 
 fn finish<'d>(
@@ -223,7 +224,7 @@ fn finish<'d>(
     parsed: &'d Parsed,
     artifacts: &[Artifact<'d>],
     mut secrets: FileSecrets,
-    (settings, profile): (&Settings, &Profile),
+    (tree, settings, profile): (&Tree, &Settings, &Profile),
     not_analysed: Option<&'static str>,
 ) -> Outcome {
     let data = &settings.rules.data;
@@ -253,6 +254,9 @@ fn finish<'d>(
         secrets: &secrets,
         rules: &settings.rules,
         kubernetes_version: settings.kubernetes_version,
+        today: settings.policy.today,
+        tree,
+        converted: entry.sort == Sort::Dotenv && source.text.contains("\r\n") && is_converted(tree, &entry.path),
         lazy: Lazy::default(),
     };
     outcome.drafts = check_file(&file, &profile.active);
@@ -320,9 +324,59 @@ fn shown(source: &Source, parsed: &Parsed, secrets: &FileSecrets, said: &[Span],
     Shown { text: MaskedText::new(&source.text, &masks), bom: source.bom, raw: settings.line_hashes.then(|| source.text.clone()) }
 }
 
+/// What files that are looked for by their names say about a file.
+fn surroundings(tree: &Tree, entry: &Entry) -> Surroundings {
+    let mut found = Surroundings { images: entry.images.clone(), ..Surroundings::default() };
+    if entry.sort != Sort::Compose {
+        return found;
+    }
+    let folder = entry.path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    let text = |name: String| tree.read(&name).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    if let Some(text) = text(format!("{folder}.env")) {
+        let name = |line: &str| line.trim_start().trim_start_matches("export ").split_once('=').map(|(name, _)| name.trim().to_owned());
+        found.variables = text.lines().filter_map(name).collect();
+    }
+    found.bounds_logs = ["", "docker/", "etc/docker/"]
+        .iter()
+        .any(|below| text(format!("{folder}{below}daemon.json")).is_some_and(|text| text.contains("\"max-size\"")));
+    found
+}
+
 fn read(tree: &Tree, entry: &Entry) -> Result<Source, String> {
     let bytes = tree.read(&entry.path).map_err(|error| format!("the file cannot be read: {error}"))?;
     Source::decode(Arc::clone(&entry.path), bytes).map_err(|error| error.to_string())
+}
+
+/// Whether git attributes say that line ends are converted on checkout. The nearest file that speaks of the path decides, in it
+/// the last line.
+fn is_converted(tree: &Tree, path: &str) -> bool {
+    let mut inner = path;
+    let mut folder = path;
+    loop {
+        folder = folder.rsplit_once('/').map_or("", |(parent, _)| parent);
+        inner = path.get(if folder.is_empty() { 0 } else { folder.len() + 1 }..).unwrap_or(inner);
+        let attributes = if folder.is_empty() { ".gitattributes".to_owned() } else { format!("{folder}/.gitattributes") };
+        let text = tree.read(&attributes).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+        let said = text.lines().rev().find_map(|line| converts(line, inner));
+        if said.is_some() || folder.is_empty() {
+            return said == Some(true);
+        }
+    }
+}
+
+/// What a line of git attributes says of the line ends of a path.
+fn converts(line: &str, path: &str) -> Option<bool> {
+    let mut words = line.split_whitespace();
+    let pattern = words.next().filter(|pattern| !pattern.starts_with('#'))?;
+    let anchored = pattern.trim_start_matches('/');
+    let name = if pattern.contains('/') { path } else { path.rsplit('/').next()? };
+    let glob = globset::GlobBuilder::new(anchored).literal_separator(true).build().ok()?.compile_matcher();
+    let said = words.rev().find_map(|word| match word {
+        "-text" | "binary" => Some(false),
+        "text" | "text=auto" | "eol=lf" | "eol=crlf" => Some(true),
+        _ => None,
+    });
+    said.filter(|_| glob.is_match(name))
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
@@ -379,7 +433,7 @@ fn document_kind(sort: Sort, document: &Document) -> Option<ArtifactKind> {
 /// Whether a text that does not parse says what it is: by its name, or by keys at the start of a line.
 fn claims(sort: Sort, text: &str) -> bool {
     let key = |key: &str| text.lines().any(|line| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':')));
-    sort != Sort::Yaml || (key("apiVersion") && key("kind")) || key("services")
+    !matches!(sort, Sort::Yaml | Sort::ChartCrd) || (key("apiVersion") && key("kind")) || key("services")
 }
 
 /// The masked text of a file that only a project rule points at.
@@ -387,7 +441,8 @@ pub(crate) fn mask_again(tree: &Tree, entry: &Entry, settings: &Settings) -> Opt
     let source = Arc::new(read(tree, entry).ok()?);
     let mut secrets = FileSecrets::scan(&settings.rules.data.secrets, &source);
     let parsed = syntax::parse(&source, syntax_of(entry.sort));
-    let context = Context { scope: settings.scope(&entry.path), complete: true };
+    let scope = settings.scope(&entry.path);
+    let context = Context { scope, complete: true, decorated: entry.decorated, crds: false, surroundings: Arc::default() };
     let kinds = parsed.documents.iter().filter_map(|document| document_kind(entry.sort, document).map(|kind| (kind, document)));
     let artifacts: Vec<Artifact<'_>> = kinds.flat_map(|(kind, document)| artifact::artifacts(kind, document.root(), &context)).collect();
     secrets.judge(&settings.rules.data.secrets, &artifacts);

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use globset::GlobSet;
 
-use crate::artifact::{Kustomization, is_remote};
+use crate::artifact::{ImageOverride, Kustomization, is_remote};
 use crate::source::Source;
-use crate::syntax::{self, Syntax};
+use crate::syntax::{self, Node, Syntax};
 use crate::tree::Tree;
 
 /// What git says of a file.
@@ -23,6 +23,8 @@ pub(crate) enum State {
 pub(crate) enum Sort {
     Chart,
     ChartTemplate,
+    /// YAML in `crds/` of a chart, which Helm installs as it stands.
+    ChartCrd,
     /// Below `charts/` of a chart.
     VendoredChart,
     HelmValues,
@@ -50,9 +52,13 @@ pub(crate) struct Entry {
     pub(crate) patch: bool,
     /// A kustomization that uses it may change its objects.
     pub(crate) patched: bool,
+    /// A kustomization that uses it puts labels or annotations on its objects.
+    pub(crate) decorated: bool,
     /// Kustomization roots that use it, as indices into `Survey::roots`, with the namespace they put it into.
     pub(crate) roots: Vec<(usize, Option<String>)>,
-    /// Values files: the chart's own values, which this one is merged over.
+    /// Images that kustomizations which use it replace.
+    pub(crate) images: Vec<ImageOverride>,
+    /// Values files: the chart's own values, which this one is merged over. Compose: the file that it is merged with.
     pub(crate) base: Option<Arc<str>>,
     /// The values that a chart brings along, which every release changes.
     pub(crate) chart_defaults: bool,
@@ -113,6 +119,9 @@ fn sort(path: &str, charts: &BTreeSet<&str>) -> Sort {
             };
         }
     }
+    if yaml && !lower.starts_with("kustomization.") && (inside(folder, "crds", charts) || is_chart_crds(folder)) {
+        return Sort::ChartCrd;
+    }
     if is_dotenv(&lower) {
         return Sort::Dotenv;
     }
@@ -167,16 +176,38 @@ fn base(path: &str) -> Option<String> {
     named.then(|| if folder.is_empty() { "values.yaml".to_owned() } else { format!("{folder}/values.yaml") })
 }
 
+/// The files of its folder that a Compose file may be merged with: the plain one of a variant, the override of the plain one.
+fn compose_base(path: &str) -> Vec<String> {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let at = |name: String| if folder.is_empty() { name } else { format!("{folder}/{name}") };
+    let lower = name.to_ascii_lowercase();
+    match lower.strip_suffix(".yaml").or_else(|| lower.strip_suffix(".yml")) {
+        Some(stem @ ("compose" | "docker-compose")) => ["yaml", "yml"].map(|end| at(format!("{stem}.override.{end}"))).into(),
+        _ => ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"].map(|name| at(name.to_owned())).into(),
+    }
+}
+
 /// A folder and those above it, nearest first.
 fn ancestors(folder: &str) -> impl Iterator<Item = &str> {
     std::iter::successors((!folder.is_empty()).then_some(folder), |folder| folder.rsplit_once('/').map(|(parent, _)| parent))
 }
 
 fn inside_vendored(folder: &str, charts: &BTreeSet<&str>) -> bool {
+    inside(folder, "charts", charts)
+}
+
+/// Whether a folder is, or lies below, the one of this name in a chart.
+fn inside(folder: &str, name: &str, charts: &BTreeSet<&str>) -> bool {
     ancestors(folder).any(|part| {
-        part.rsplit_once('/').map_or(("", part), |(parent, name)| (parent, name)).1 == "charts"
-            && charts.contains(part.rsplit_once('/').map_or("", |(parent, _)| parent))
+        let (parent, own) = part.rsplit_once('/').unwrap_or(("", part));
+        own == name && charts.contains(parent)
     })
+}
+
+/// Whether a folder is that of the definitions of `charts/NAME`, wherever its Chart.yaml is.
+fn is_chart_crds(folder: &str) -> bool {
+    let mut parts = folder.rsplit('/');
+    parts.next() == Some("crds") && parts.nth(1) == Some("charts")
 }
 
 impl Survey {
@@ -250,12 +281,18 @@ impl Survey {
                 reported: files.contains(path) || folders.iter().any(|folder| within(folder, path)),
                 patch: false,
                 patched: false,
+                decorated: false,
                 chart_defaults: ["values.yaml", "values.yml"].iter().any(|name| {
                     path.strip_suffix(name)
                         .is_some_and(|folder| (folder.is_empty() || folder.ends_with('/')) && charts.contains(folder.trim_end_matches('/')))
                 }),
                 roots: Vec::new(),
-                base: base(path).filter(|base| found.contains_key(base)).map(Into::into),
+                images: Vec::new(),
+                base: match sort(path, &charts) {
+                    Sort::Compose => compose_base(path).into_iter().find(|base| tree.is_file(base)),
+                    _ => base(path).filter(|base| found.contains_key(base)),
+                }
+                .map(Into::into),
             })
             .collect();
         survey.entries = entries;
@@ -274,6 +311,7 @@ impl Survey {
             let folder = entry.path.rsplit_once('/').map_or("", |(folder, _)| folder);
             kustomizations.insert(folder.to_owned(), kustomization);
         }
+        self.take_built(tree);
         let used: BTreeSet<String> = kustomizations
             .iter()
             .flat_map(|(folder, kustomization)| kustomization.resources.iter().filter_map(|resource| join(folder, resource)))
@@ -282,6 +320,7 @@ impl Survey {
             for patch in kustomization.patches.iter().filter_map(|patch| join(folder, patch)) {
                 if let Some(entry) = index.get(patch.as_str()).and_then(|&index| self.entries.get_mut(index)) {
                     entry.patch = true;
+                    entry.images.extend(kustomization.images.iter().cloned());
                 }
             }
         }
@@ -289,8 +328,8 @@ impl Survey {
             let root = self.roots.len();
             let mut built = KustomizeRoot { folder: folder.clone(), labels: BTreeSet::new(), open: false };
             let mut seen = BTreeSet::new();
-            let mut stack = vec![(folder.clone(), false, None)];
-            while let Some((folder, changed, namespace)) = stack.pop() {
+            let mut stack = vec![(folder.clone(), (false, false), None, Vec::new())];
+            while let Some((folder, changed, namespace, mut images)) = stack.pop() {
                 if !seen.insert((folder.clone(), changed)) {
                     continue;
                 }
@@ -298,27 +337,63 @@ impl Survey {
                     built.open = true;
                     continue;
                 };
-                let changed = changed || kustomization.changes_objects;
+                let changed = (changed.0 || kustomization.changes_objects, changed.1 || kustomization.decorates);
                 // The outermost namespace is set last.
                 let namespace = namespace.or_else(|| kustomization.namespace.clone());
                 built.labels.extend(kustomization.labels.iter().cloned());
                 built.open |= kustomization.generates;
+                images.extend(kustomization.images.iter().cloned());
                 for resource in &kustomization.resources {
                     let Some(resource) = join(&folder, resource) else {
                         built.open = true;
                         continue;
                     };
                     if let Some(entry) = index.get(resource.as_str()).and_then(|&index| self.entries.get_mut(index)) {
-                        entry.patched |= changed;
+                        entry.patched |= changed.0;
+                        entry.decorated |= changed.1;
+                        for image in &images {
+                            if !entry.images.contains(image) {
+                                entry.images.push(image.clone());
+                            }
+                        }
                         if entry.roots.last().is_none_or(|(last, _)| *last != root) {
                             entry.roots.push((root, namespace.clone()));
                         }
                     } else {
-                        stack.push((resource, changed, namespace.clone()));
+                        stack.push((resource, changed, namespace.clone(), images.clone()));
                     }
                 }
             }
             self.roots.push(built);
+        }
+    }
+}
+
+impl Survey {
+    /// Images that Skaffold builds and tags: it puts their names in place of those in the manifests below it.
+    fn take_built(&mut self, tree: &Tree) {
+        let configs: Vec<Arc<str>> = self
+            .entries
+            .iter()
+            .map(|entry| &entry.path)
+            .filter(|path| matches!(path.rsplit('/').next(), Some("skaffold.yaml" | "skaffold.yml")))
+            .cloned()
+            .collect();
+        for path in configs {
+            let folder = path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+            let Some(source) = tree.read(&path).ok().and_then(|bytes| Source::decode(path, bytes).ok()) else { continue };
+            let parsed = syntax::parse(&Arc::new(source), Syntax::Yaml);
+            let images: Vec<ImageOverride> = parsed
+                .documents
+                .iter()
+                .filter_map(|document| document.root().at_path(&["build", "artifacts"]))
+                .flat_map(Node::items)
+                .filter_map(|artifact| artifact.text_of("image"))
+                .map(|name| ImageOverride { name: name.to_owned(), renamed: true, tag: true, digest: false })
+                .collect();
+            for entry in self.entries.iter_mut().filter(|entry| entry.path.starts_with(&folder)) {
+                entry.images.extend(images.iter().cloned());
+            }
         }
     }
 }
@@ -372,6 +447,8 @@ mod tests {
             ("charts/web/templates/a/deployment.yaml", Sort::ChartTemplate),
             ("charts/web/templates/_helpers.tpl", Sort::ChartTemplate),
             ("other/templates/deployment.yaml", Sort::Yaml),
+            ("charts/web/crds/widget.yaml", Sort::ChartCrd),
+            ("crds/widget.yaml", Sort::Yaml),
             ("charts/web/values-prod.yaml", Sort::HelmValues),
             ("ci/default-values.yaml", Sort::HelmValues),
             ("wrangler.jsonc", Sort::WranglerJson),

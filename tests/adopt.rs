@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
 fn container(name: &str, extra: &str) -> String {
-    format!("        - name: {name}\n          image: registry.example.com/{name}:1.4\n{extra}")
+    format!("        - name: {name}\n          image: ghcr.io/acme/{name}:1.4\n{extra}")
 }
 
 /// A Deployment of two replicas whose containers have no memory limit.

@@ -193,7 +193,10 @@ fn line_ends_do_not_matter() -> Result<(), Box<dyn Error>> {
     for (path, text) in fixtures().into_iter().filter(|(_, text)| !text.contains('\r')) {
         let unix = check_source(&name(&path), &text, &settings);
         let dos = check_source(&name(&path), &text.replace('\n', "\r\n"), &settings);
-        let statements = |report: &Report| report.findings.iter().map(|finding| statement(report, finding)).collect::<BTreeSet<_>>();
+        // One rule is about the line ends themselves.
+        let others = |finding: &&Finding| &*finding.rule != "dotenv/crlf-line-ending";
+        let statements =
+            |report: &Report| report.findings.iter().filter(others).map(|finding| statement(report, finding)).collect::<BTreeSet<_>>();
         let (a, b) = (statements(&unix), statements(&dos));
         assert!(
             a == b,

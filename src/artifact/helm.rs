@@ -22,6 +22,7 @@ pub(super) fn values<'d>(root: Node<'d>, context: &Context) -> Artifact<'d> {
                 place.complete &= context.scope == PathScope::Production;
                 artifact.places.push(place);
             }
+            artifact.places.extend(security_context(node, &Object::default(), context));
             let pair = node.text_of("name").zip(node.get("value").filter(|value| value.is_scalar() && !value.is_null()));
             if let (Some((name, value)), Some(true)) = (pair, node.parent().map(Node::is_sequence)) {
                 let text = value.text().unwrap_or_default();
@@ -49,6 +50,41 @@ pub(super) fn values<'d>(root: Node<'d>, context: &Context) -> Artifact<'d> {
     artifact.variables.sort_by_key(|variable| variable.span);
     artifact.places.sort_by_key(|place| place.node.span());
     artifact
+}
+
+/// Whether a mapping is a security context by its key, of something that is deployed.
+fn is_security_context(node: Node<'_>) -> bool {
+    const KEY: &str = "securityContext";
+    let tail =
+        |key: &'_ str| key.len().checked_sub(KEY.len()).and_then(|from| key.get(from..)).is_some_and(|end| end.eq_ignore_ascii_case(KEY));
+    node.key_text().is_some_and(tail) && !switched_off(node)
+}
+
+/// A security context as a target. Where the pod's stands beside that of its container, the two are one: the container wins.
+pub(super) fn security_context<'d>(node: Node<'d>, object: &Object, context: &Context) -> Option<Place<'d>> {
+    if !is_security_context(node) {
+        return None;
+    }
+    let beside = |key: &str| node.parent()?.get(key).filter(|other| other.is_mapping() && !switched_off(*other));
+    let (container, pod) = match node.key_text() {
+        Some("podSecurityContext") => (beside("containerSecurityContext").or_else(|| beside("securityContext")), None),
+        Some("securityContext") => (beside("containerSecurityContext"), beside("podSecurityContext")),
+        Some("containerSecurityContext") => (None, beside("podSecurityContext").or_else(|| beside("securityContext"))),
+        _ => (None, None),
+    };
+    if container.is_some() {
+        return None;
+    }
+    let mut place = Place::new(TargetKind::SecurityContext, node, Object { path: node.path(), ..object.clone() }, context);
+    let inherits = |path: &str| super::kubernetes::from_pod(&format!("securityContext.{path}"));
+    place.layers.extend(pod.map(|node| Layer { node, inherits }));
+    Some(place)
+}
+
+/// Whether a value belongs to something that `enabled: false` leaves out, by default or for good.
+pub(crate) fn switched_off(node: Node<'_>) -> bool {
+    std::iter::successors(Some(node), |node| node.parent())
+        .any(|around| around.get("enabled").is_some_and(|enabled| enabled.as_bool() == Some(false)))
 }
 
 /// Values that the chart's own values file sets count where an environment's file sets none.

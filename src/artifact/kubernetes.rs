@@ -52,14 +52,26 @@ const INJECTED: &[&str] =
     &["istio-proxy", "linkerd-proxy", "cloud-sql-proxy", "cloudsql-proxy", "vault-agent", "datadog-agent", "daprd", "envoy"];
 
 /// Fields of a container that fall back to the pod's.
-fn from_pod(path: &str) -> bool {
+pub(super) fn from_pod(path: &str) -> bool {
     const SECURITY: &[&str] =
         &["runAsUser", "runAsGroup", "runAsNonRoot", "seLinuxOptions", "seccompProfile", "windowsOptions", "appArmorProfile"];
     match path.split_once('.') {
         Some(("securityContext", rest)) => SECURITY.contains(&rest.split('.').next().unwrap_or_default()),
         Some(("resources", _)) => true,
+        // What only pods have, and the whole where a container has none.
+        None => matches!(path, "hostUsers" | "volumes" | "securityContext"),
         _ => false,
     }
+}
+
+/// Whether a pod says that it runs on Windows nodes.
+fn is_windows(spec: Node<'_>) -> bool {
+    let says = |node: Option<Node<'_>>| node.and_then(Node::text).is_some_and(|text| text == "windows");
+    let selects = |label: &str| says(spec.at_path(&["nodeSelector", label]));
+    says(spec.at_path(&["os", "name"]))
+        || selects("kubernetes.io/os")
+        || selects("beta.kubernetes.io/os")
+        || spec.at_path(&["securityContext", "windowsOptions"]).is_some()
 }
 
 /// The pod template of a workload, or the Pod itself.
@@ -98,11 +110,32 @@ pub(super) fn artifact<'d>(root: Node<'d>, context: &Context) -> Artifact<'d> {
             }
         }
         ("Secret", "") => secret(&mut artifact, root, context.scope),
+        ("Role" | "ClusterRole", "rbac.authorization.k8s.io" | "authorization.openshift.io") => grants(&mut artifact, root, &place),
         ("CustomResourceDefinition" | "SealedSecret" | "ExternalSecret" | "ClusterExternalSecret", _) => {}
-        _ if group.contains('.') && !group.ends_with(".k8s.io") => custom(&mut artifact, root, context.scope),
+        _ if group.contains('.') && !group.ends_with(".k8s.io") => custom(&mut artifact, root, context),
         _ => {}
     }
     artifact
+}
+
+/// Whether Kubernetes makes a role of this kind and name by itself.
+fn is_built_in_role(kind: &str, name: &str) -> bool {
+    let user_facing = kind == "ClusterRole" && matches!(name, "cluster-admin" | "admin" | "edit" | "view");
+    user_facing || name.starts_with("system:") || name.starts_with("kubeadm:")
+}
+
+/// The entries of a role; those of an aggregated one are filled by the control plane.
+fn grants<'d>(artifact: &mut Artifact<'d>, root: Node<'d>, place: &dyn Fn(TargetKind, Node<'d>) -> Place<'d>) {
+    if root.at_path(&["aggregationRule", "clusterRoleSelectors"]).is_some() {
+        return;
+    }
+    let bootstrapped = root.at_path(&["metadata", "labels", "kubernetes.io/bootstrapping"]).and_then(Node::text) == Some("rbac-defaults");
+    let built_in = bootstrapped || is_built_in_role(&artifact.object.kind, &artifact.object.name);
+    for entry in root.get("rules").into_iter().flat_map(Node::items).filter(|entry| entry.is_mapping()) {
+        // What an entry does not say may be asked of its role.
+        let layers = vec![Layer { node: root, inherits: |path| path.starts_with("metadata") || path.starts_with("rules") }];
+        artifact.places.push(Place { layers, built_in, ..place(TargetKind::Grant, entry) });
+    }
 }
 
 fn workload<'d>(
@@ -133,7 +166,8 @@ fn workload<'d>(
         annotations(artifact, template, context.scope);
     }
     let Some(spec) = spec else { return };
-    artifact.places.push(Place { long_running, replicas, ..place(TargetKind::Pod, spec) });
+    let windows = is_windows(spec);
+    artifact.places.push(Place { long_running, windows, replicas, ..place(TargetKind::Pod, spec) });
     for (list, init) in [("containers", false), ("initContainers", true), ("ephemeralContainers", false)] {
         for container in spec.get(list).into_iter().flat_map(Node::items).filter(|item| item.is_mapping()) {
             let name = container.text_of("name").unwrap_or_default();
@@ -147,6 +181,7 @@ fn workload<'d>(
             let mut target = Place {
                 replicas,
                 role,
+                windows: windows || container.at_path(&["securityContext", "windowsOptions"]).is_some(),
                 long_running: long_running && !(init && role == Role::Init),
                 ..place(TargetKind::Container, container)
             };
@@ -228,8 +263,16 @@ fn secret<'d>(artifact: &mut Artifact<'d>, root: Node<'d>, scope: PathScope) {
     }
 }
 
+/// Whether an object speaks of what others may contain.
+pub(crate) fn is_policy(root: Node<'_>) -> bool {
+    let group = api_group(root.text_of("apiVersion").unwrap_or_default());
+    group == "kyverno.io" || group.ends_with(".kyverno.io") || group.ends_with("gatekeeper.sh") || group.ends_with("kubewarden.io")
+}
+
 /// Custom resources are untyped: their env lists are container environments wherever they stand, other scalars are settings.
-fn custom<'d>(artifact: &mut Artifact<'d>, root: Node<'d>, scope: PathScope) {
+fn custom<'d>(artifact: &mut Artifact<'d>, root: Node<'d>, context: &Context) {
+    let scope = context.scope;
+    let policy = is_policy(root);
     let mut stack: Vec<Node<'d>> = root
         .pairs()
         .filter(|(key, _)| !matches!(key.text(), Some("metadata" | "status" | "apiVersion" | "kind")))
@@ -240,6 +283,10 @@ fn custom<'d>(artifact: &mut Artifact<'d>, root: Node<'d>, scope: PathScope) {
             continue;
         }
         if node.is_mapping() {
+            if !policy {
+                let context = super::helm::security_context(node, &artifact.object, context);
+                artifact.places.extend(context);
+            }
             if node.get("env").is_some_and(Node::is_sequence) {
                 env(artifact, node, node.text_of("name").unwrap_or_default(), scope);
                 arguments(artifact, node, node.text_of("name").unwrap_or_default(), scope);

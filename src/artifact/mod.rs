@@ -10,6 +10,8 @@ mod wrangler;
 
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::check::Steps;
 use crate::finding::Object;
@@ -18,11 +20,12 @@ use crate::secret::Verdict;
 use crate::source::Span;
 use crate::syntax::Node;
 
-pub(crate) use compose::is_compose;
+pub(crate) use compose::{interpolated, is_compose};
 pub(crate) use embedded::{Inner, inner_documents, json_pairs};
-pub(crate) use helm::merge_over;
+pub(crate) use helm::{merge_over, switched_off};
 pub(crate) use kubernetes::{is_kubernetes, objects};
-pub(crate) use kustomize::{Kustomization, is_remote};
+pub(crate) use kustomize::{ImageOverride, Kustomization, is_remote};
+pub(crate) use wrangler::worker_entries;
 
 /// What the words of a path (and of an environment) say about where an artifact is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,9 +107,12 @@ pub(crate) enum TargetKind {
     Workload,
     Pod,
     Container,
+    Grant,
     Service,
     Worker,
+    Entry,
     Resources,
+    SecurityContext,
 }
 
 impl TargetKind {
@@ -115,9 +121,12 @@ impl TargetKind {
         ("workload", Self::Workload),
         ("pod", Self::Pod),
         ("container", Self::Container),
+        ("grant", Self::Grant),
         ("service", Self::Service),
         ("worker", Self::Worker),
+        ("entry", Self::Entry),
         ("resources", Self::Resources),
+        ("security-context", Self::SecurityContext),
     ];
 }
 
@@ -170,14 +179,22 @@ pub(crate) struct Place<'d> {
     pub(crate) one_shot: bool,
     /// Does nothing but wait, so that somebody can look around in it or its pod exists.
     pub(crate) idle: bool,
+    /// Runs on Windows nodes, as the pod says.
+    pub(crate) windows: bool,
     /// Replicas as declared; none for kinds that do not scale.
     pub(crate) replicas: Option<i64>,
     /// API group of the object.
     pub(crate) group: &'d str,
+    /// Grants: of a role that Kubernetes itself makes.
+    pub(crate) built_in: bool,
     /// Wrangler: the environment, empty at top level.
     pub(crate) environment: &'d str,
     /// What is deployed by default, or said to be production.
     pub(crate) production: bool,
+    /// Wrangler: configures a Pages project.
+    pub(crate) pages: bool,
+    /// Wrangler: the table that an entry stands in, such as `queues.consumers`.
+    pub(crate) list: String,
     pub(crate) scope: PathScope,
     /// Whether what is missing here is really missing: not a patch, fragment, or patched base.
     pub(crate) complete: bool,
@@ -195,10 +212,14 @@ impl<'d> Place<'d> {
             long_running: true,
             one_shot: false,
             idle: false,
+            windows: false,
             replicas: None,
             group: "",
+            built_in: false,
             environment: "",
             production: context.scope == PathScope::Production,
+            pages: false,
+            list: String::new(),
             scope: context.scope,
             complete: context.complete,
         }
@@ -213,8 +234,11 @@ impl<'d> Place<'d> {
             .or_else(|| self.layers.iter().filter(|layer| (layer.inherits)(&prefix)).find_map(|layer| layer.node.at_path(keys)))
     }
 
-    /// Name for messages: the container or service, else the object.
+    /// Name for messages: the container or service, else the object; of an entry its own.
     pub(crate) fn name(&self) -> &str {
+        if self.kind == TargetKind::Entry {
+            return ["binding", "name"].into_iter().find_map(|key| self.node.text_of(key)).unwrap_or_default();
+        }
         if self.object.container.is_empty() { &self.object.name } else { &self.object.container }
     }
 
@@ -233,9 +257,14 @@ impl<'d> Place<'d> {
             "long-running" => flag(self.long_running),
             "one-shot" => flag(self.one_shot),
             "idle" => flag(self.idle),
+            "windows" => flag(self.windows),
             "replicas" => self.replicas.map(|replicas| Cow::Owned(replicas.to_string())),
             "environment" => Some(Cow::Borrowed(self.environment)),
             "production" => flag(self.production),
+            "complete" => flag(self.complete),
+            "built-in" => flag(self.built_in),
+            "pages" => flag(self.pages),
+            "list" => known(&self.list),
             "key" => Some(Cow::Owned(self.object.path.clone())),
             _ => None,
         }
@@ -255,9 +284,14 @@ pub(crate) const FIELDS: &[&str] = &[
     "long-running",
     "one-shot",
     "idle",
+    "windows",
     "replicas",
     "environment",
     "production",
+    "complete",
+    "built-in",
+    "pages",
+    "list",
     "key",
     "value",
     "placement",
@@ -394,7 +428,9 @@ impl<'d> Variable<'d> {
             "name" => Some(Cow::Borrowed(&self.name)),
             "value" => Some(Cow::Borrowed(&self.value)),
             "placement" => Some(Cow::Borrowed(self.placement.word())),
+            "file" => Some(Cow::Borrowed(&self.node.doc.source.path)),
             "scope" => Some(Cow::Borrowed(self.scope.word())),
+            "key" => Some(Cow::Owned(self.node.path())),
             "signs" => Some(Cow::Borrowed(if self.signs.get() { "true" } else { "false" })),
             "bytes" => Some(Cow::Owned(self.value.len().to_string())),
             "secret" => self.verdict.get().copied().flatten().map(|verdict| Cow::Borrowed(verdict.word())),
@@ -464,12 +500,28 @@ impl<'a, 'd> Subject<'a, 'd> {
     }
 }
 
+/// What other files say about the objects of one, as far as it keeps rules silent.
+#[derive(Debug, Default)]
+pub(crate) struct Surroundings {
+    /// Compose: the variables that the `.env` beside it sets.
+    pub(crate) variables: BTreeSet<String>,
+    /// Compose: a `daemon.json` of the project bounds the logs.
+    pub(crate) bounds_logs: bool,
+    /// Images that kustomizations replace.
+    pub(crate) images: Vec<ImageOverride>,
+}
+
 /// What is known of a file before its documents are looked at.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
     pub(crate) scope: PathScope,
     /// See `Place::complete`.
     pub(crate) complete: bool,
+    /// A kustomization puts labels or annotations on the objects of the file.
+    pub(crate) decorated: bool,
+    /// The file stands in the folder `crds` of a chart.
+    pub(crate) crds: bool,
+    pub(crate) surroundings: Arc<Surroundings>,
 }
 
 /// A document, or an object of a List, with its kind, targets and variables.
@@ -482,9 +534,14 @@ pub(crate) struct Artifact<'d> {
     pub(crate) variables: Vec<Variable<'d>>,
     pub(crate) commands: Vec<Command<'d>>,
     pub(crate) complete: bool,
+    /// See `Context`.
+    pub(crate) decorated: bool,
+    /// See `Context`.
+    pub(crate) crds: bool,
     pub(crate) scope: PathScope,
-    /// Values files: the chart's own values, which these are merged over.
+    /// Values files: the chart's own values, which these are merged over. Compose: the file of the folder that it is merged with.
     pub(crate) base: Option<Node<'d>>,
+    pub(crate) surroundings: Arc<Surroundings>,
 }
 
 impl<'d> Artifact<'d> {
@@ -497,8 +554,11 @@ impl<'d> Artifact<'d> {
             variables: Vec::new(),
             commands: Vec::new(),
             complete: context.complete,
+            decorated: context.decorated,
+            crds: context.crds,
             scope: context.scope,
             base: None,
+            surroundings: Arc::clone(&context.surroundings),
         }
     }
 

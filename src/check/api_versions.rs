@@ -41,6 +41,7 @@ pub(crate) struct ApiVersion {
     pub(crate) api: String,
     /// Empty: every kind.
     pub(crate) kinds: Vec<String>,
+    pub(crate) deprecated: Option<Version>,
     pub(crate) removed: Option<Version>,
     pub(crate) instead: String,
 }
@@ -63,15 +64,21 @@ impl ApiVersions {
                 continue;
             }
             for row in value.items()? {
-                let mut read =
-                    ApiVersion { product: key.to_owned(), api: String::new(), kinds: Vec::new(), removed: None, instead: String::new() };
+                let mut read = ApiVersion {
+                    product: key.to_owned(),
+                    api: String::new(),
+                    kinds: Vec::new(),
+                    deprecated: None,
+                    removed: None,
+                    instead: String::new(),
+                };
                 for (field, value) in row.pairs(&["api", "kinds", "deprecated", "removed", "use"])? {
                     match field {
                         "api" => value.text()?.clone_into(&mut read.api),
                         "kinds" => read.kinds = value.texts()?,
+                        "deprecated" => read.deprecated = Some(version(value)?),
                         "removed" => read.removed = Some(version(value)?),
-                        "use" => value.text()?.clone_into(&mut read.instead),
-                        _ => {}
+                        _ => value.text()?.clone_into(&mut read.instead),
                     }
                 }
                 table.rows.push(read);

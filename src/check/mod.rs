@@ -3,6 +3,7 @@
 mod api_versions;
 pub(crate) mod native;
 mod predicate;
+mod wrangler_fields;
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -17,12 +18,15 @@ use crate::redact::FileSecrets;
 use crate::rule::{ArtifactKind, Param, ParamValue, Reader, Rule, RuleSet};
 use crate::secret::Format;
 use crate::source::{Source, Span};
+use crate::suppress::Date;
 use crate::syntax::{Node, Parsed};
+use crate::tree::Tree;
 
 pub(crate) use api_versions::ApiVersions;
 pub use api_versions::Version;
 pub(crate) use native::Native;
 pub(crate) use predicate::{Params, Predicate, Steps};
+pub(crate) use wrangler_fields::{Field, FieldType, WranglerFields};
 
 /// One check of a rule.
 #[derive(Debug)]
@@ -123,12 +127,15 @@ pub(crate) struct Declarative {
     want: Want,
     predicate: Predicate,
     at: Option<predicate::Path>,
+    /// See `Draft::whole`.
+    whole: bool,
     message: String,
     severity: Option<Severity>,
     confidence: Option<Confidence>,
 }
 
-const KEYS: &[&str] = &["target", "when", "unless", "deny", "require", "native", "formats", "at", "message", "severity", "confidence"];
+const KEYS: &[&str] =
+    &["target", "when", "unless", "deny", "require", "native", "formats", "at", "whole", "message", "severity", "confidence"];
 
 impl Check {
     /// Reads the `check` of a rule: one, or a list.
@@ -185,6 +192,7 @@ impl Check {
             want,
             predicate,
             at: get("at").map(predicate::Path::read).transpose()?,
+            whole: get("whole").map(Reader::bool).transpose()?.unwrap_or_default(),
             message,
             severity: get("severity").map(|word| word.word(&Severity::ALL, Severity::word)).transpose()?,
             confidence: get("confidence").map(|word| word.word(&Confidence::ALL, Confidence::word)).transpose()?,
@@ -228,6 +236,14 @@ impl Active {
         })
     }
 
+    /// The items of a list parameter.
+    pub(crate) fn texts(&self, name: &str) -> &[String] {
+        self.params.iter().find(|(known, _)| known == name).map_or(&[], |(_, value)| match value {
+            ParamValue::Texts(texts) => texts,
+            _ => &[],
+        })
+    }
+
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.params.iter().find(|(known, _)| known == name).and_then(|(_, value)| match value {
             ParamValue::Text(text) => Some(text.as_str()),
@@ -249,6 +265,8 @@ pub(crate) struct Draft {
     pub(crate) environment: Option<String>,
     /// Facts of the group that would excuse it.
     pub(crate) unless: Vec<Excuse>,
+    /// What else it says all about, for rules with a precedence: the whole target.
+    pub(crate) whole: Option<Span>,
     /// The secret that it points at, to tell it from another one; never shown.
     pub(crate) secret: Option<Box<str>>,
 }
@@ -266,6 +284,7 @@ impl Draft {
             object,
             environment: None,
             unless: Vec::new(),
+            whole: None,
             secret: None,
         }
     }
@@ -279,6 +298,11 @@ pub(crate) struct File<'a, 'd> {
     pub(crate) secrets: &'a FileSecrets,
     pub(crate) rules: &'a RuleSet,
     pub(crate) kubernetes_version: Version,
+    /// The day of the scan, where it is known.
+    pub(crate) today: Option<Date>,
+    pub(crate) tree: &'a Tree,
+    /// Git converts its line ends on checkout.
+    pub(crate) converted: bool,
     pub(crate) lazy: Lazy,
 }
 
@@ -306,6 +330,8 @@ pub(crate) struct Run<'a, 'd> {
     pub(crate) file: &'a File<'a, 'd>,
     pub(crate) rule: &'a Rule,
     pub(crate) active: &'a Active,
+    /// Every rule that runs on the file.
+    pub(crate) all: &'a [Active],
     pub(crate) drafts: Vec<Draft>,
 }
 
@@ -314,6 +340,11 @@ impl<'a, 'd> Run<'a, 'd> {
     pub(crate) fn artifacts(&self) -> impl Iterator<Item = &'a Artifact<'d>> + use<'a, 'd> {
         let rule = self.rule;
         self.file.artifacts.iter().filter(move |artifact| rule.artifacts.contains(&artifact.kind))
+    }
+
+    /// Whether another rule runs on the file, too.
+    pub(crate) fn runs(&self, id: &str) -> bool {
+        self.all.iter().any(|active| self.file.rules.rules().get(active.index).is_some_and(|rule| &*rule.id == id))
     }
 
     /// Whether the rule judges artifacts of this kind.
@@ -340,9 +371,10 @@ impl<'a, 'd> Run<'a, 'd> {
 /// Runs the file checks of the active rules over a file.
 pub(crate) fn check_file(file: &File<'_, '_>, active: &[Active]) -> Vec<Draft> {
     let mut drafts = Vec::new();
-    for active in active {
+    let all = active;
+    for active in all {
         let Some(rule) = file.rules.rules().get(active.index) else { continue };
-        let mut run = Run { file, rule, active, drafts: Vec::new() };
+        let mut run = Run { file, rule, active, all, drafts: Vec::new() };
         for (number, check) in rule.checks.iter().enumerate() {
             match check {
                 Check::Formats(formats) => native::formats(&mut run, number, formats),
@@ -364,7 +396,7 @@ fn one_a_value(drafts: Vec<Draft>, rules: &RuleSet) -> Vec<Draft> {
     // The spans that are taken do not overlap, so the nearest one before the end decides.
     let mut taken: BTreeMap<u32, u32> = BTreeMap::new();
     for draft in ranked {
-        let span = draft.location.span;
+        let span = draft.whole.unwrap_or(draft.location.span);
         let free = taken.range(..span.end).next_back().is_none_or(|(_, &end)| end <= span.start);
         if free {
             taken.insert(span.start, span.end);
@@ -490,7 +522,9 @@ impl Declarative {
             Some(predicate::Path::Steps(steps)) => steps.find(place.node).into_iter().next(),
             _ => None,
         };
-        for node in places {
+        // One entry of a role is one decision, however many resources it lists.
+        let most = if place.kind == TargetKind::Grant { 1 } else { usize::MAX };
+        for node in places.into_iter().take(most) {
             // What an environment's values inherit stands in another file.
             let node = Some(at.unwrap_or(node)).filter(|node| std::ptr::eq(node.doc, place.node.doc)).unwrap_or(place.node);
             let message = fill(&self.message, &run.active.params, |word| match word {
@@ -498,6 +532,7 @@ impl Declarative {
                 "kind" => Some(place.object.kind.clone()),
                 "workload" => Some(place.object.name.clone()),
                 "environment" => Some(place.environment.to_owned()),
+                "list" => Some(place.list.clone()),
                 "path" => Some(node.path()),
                 "key" => Some(place.object.path.clone()),
                 "value" if run.file.secrets.covers(node.span()) => Some("***".to_owned()),
@@ -507,6 +542,7 @@ impl Declarative {
             });
             let draft = run.report_at(place, node, message);
             draft.unless = self.unless.iter().map(|fact| Excuse::new(fact, artifact)).collect();
+            draft.whole = self.whole.then(|| place.node.span());
             self.adjust(draft);
         }
     }

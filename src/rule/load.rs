@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::{ArtifactKind, Data, Example, FixKind, Param, ParamType, ParamValue, Preset, Rule, RuleSet, Scope};
-use crate::check::{ApiVersions, Check};
+use crate::check::{ApiVersions, Check, WranglerFields};
 use crate::error::SetupError;
 use crate::finding::{Confidence, Severity};
 use crate::redact::Secrets;
@@ -301,11 +301,12 @@ impl RuleSet {
             file.map(Builtin::document).ok_or_else(|| SetupError::new(format!("{name} is missing")))
         };
         let api_versions = ApiVersions::read(Reader { node: table("rules/kubernetes-versions.yaml")?.root() })?;
+        let wrangler = WranglerFields::read(Reader { node: table("rules/wrangler-fields.yaml")?.root() })?;
         let secrets = Secrets::new(Reader { node: table("rules/credentials.yaml")?.root() }, &rules)?;
         if !folders.is_empty() {
             secrets.detector.check_patterns().map_err(SetupError::new)?;
         }
-        Ok(Self { rules, data: Data { api_versions, secrets } })
+        Ok(Self { rules, data: Data { api_versions, secrets, wrangler } })
     }
 }
 

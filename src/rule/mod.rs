@@ -231,6 +231,7 @@ pub struct RuleSet {
 pub(crate) struct Data {
     pub(crate) api_versions: crate::check::ApiVersions,
     pub(crate) secrets: crate::redact::Secrets,
+    pub(crate) wrangler: crate::check::WranglerFields,
 }
 
 impl RuleSet {

@@ -19,6 +19,12 @@ impl Date {
         Self::from_days(seconds / 86_400)
     }
 
+    /// Whole months from an earlier day to this one.
+    pub(crate) fn months_since(self, earlier: Self) -> i64 {
+        let months = |date: Self| i64::from(date.year) * 12 + i64::from(date.month);
+        months(self) - months(earlier) - i64::from(self.day < earlier.day)
+    }
+
     /// A day by its distance from 1970-01-01.
     fn from_days(mut days: u64) -> Self {
         let mut year = 1970;

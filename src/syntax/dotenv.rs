@@ -6,6 +6,11 @@ use std::sync::Arc;
 use super::{Builder, Parsed, Style, Syntax, SyntaxError};
 use crate::source::{Source, Span};
 
+/// What is said of a line without a name, of a name without a sign behind it, and of a quote: rules know them again.
+pub(crate) const NO_NAME: &str = "expected NAME=value or a comment; a name begins with a letter or `_`";
+pub(crate) const NO_EQUALS: &str = "expected `=` behind the name; a name has letters, digits, `_`, `.` and `-`";
+pub(crate) const UNCLOSED: &str = "the quote is never closed";
+
 /// A file of noise must not become a list of errors longer than itself.
 const MAX_ERRORS: usize = 100;
 
@@ -82,7 +87,7 @@ impl<'t> Reader<'t, '_> {
             return end;
         }
         let Some((name, name_end)) = self.head(start) else {
-            self.error(start, end, "expected NAME=value or a comment; a name begins with a letter or `_`");
+            self.error(start, end, NO_NAME);
             return end;
         };
         let behind = self.skip_blanks(name_end);
@@ -95,7 +100,7 @@ impl<'t> Reader<'t, '_> {
         // `NAME: value` is read by the parsers of Compose, node and Ruby, too.
         let is_colon = self.byte(behind) == Some(b':') && matches!(self.byte(behind + 1), None | Some(b' ' | b'\t' | b'\r' | b'\n'));
         if self.byte(behind) != Some(b'=') && !is_colon {
-            self.error(behind, end, "expected `=` behind the name; a name has letters, digits, `_`, `.` and `-`");
+            self.error(behind, end, NO_EQUALS);
             return end;
         }
         let equals = behind + 1;
@@ -119,7 +124,7 @@ impl<'t> Reader<'t, '_> {
     fn quoted(&mut self, name: usize, name_end: usize, open: usize, quote: u8) -> usize {
         let first_end = self.line_end(open);
         let Some(close) = self.closing(open, quote).filter(|&close| !self.opens_another(open, close)) else {
-            self.error(open, first_end, "the quote is never closed");
+            self.error(open, first_end, UNCLOSED);
             let span = self.trimmed(open, first_end);
             self.pair(name, name_end, Style::Plain, span, self.text.get(span.range()).unwrap_or_default());
             return first_end;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::source::{Source, Span};
 
+pub(crate) use dotenv::{NO_EQUALS as DOTENV_NO_EQUALS, NO_NAME as DOTENV_NO_NAME, UNCLOSED as DOTENV_UNCLOSED};
 pub(crate) use scalar::{Reading, Scalar, number, parse_duration, parse_quantity};
 
 /// The grammar a source is read with.

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::artifact::kubernetes::pod_template;
 use crate::artifact::{Artifact, PathScope, Role, TargetKind};
-use crate::check::Run;
+use crate::check::{Run, Version};
 use crate::finding::Related;
 use crate::project::{Detail, Excuse, FactSort, Group, ObjectFacts, ProjectRun, Selector, Spanned, WorkloadFacts, location};
 use crate::rule::ArtifactKind;
@@ -15,7 +16,7 @@ fn related(facts: &ObjectFacts, span: Span, label: impl Into<String>) -> Related
 }
 
 /// Whether a text is filled in later.
-fn is_open(text: &str) -> bool {
+pub(super) fn is_open(text: &str) -> bool {
     text.contains(['$', '{'])
 }
 
@@ -373,5 +374,212 @@ fn replica_counts(run: &mut Run<'_, '_>, artifact: &Artifact<'_>, few: impl Fn(i
         let message = format!("{name}{} only", pods(replicas));
         let object = artifact.object_at(count, "");
         run.report(count.place(), object, message);
+    }
+}
+
+/// An autoscaler's `spec` with numbers that are written out.
+fn autoscalers<'a, 'd>(run: &Run<'a, 'd>) -> impl Iterator<Item = (&'a Artifact<'d>, Node<'d>)> + use<'a, 'd> {
+    run.artifacts().filter_map(|artifact| {
+        let group = artifact.targets(TargetKind::Object).next().map_or("", |place| place.group);
+        let spec = artifact.root.get("spec")?;
+        (artifact.object.kind == "HorizontalPodAutoscaler" && group == "autoscaling").then_some((artifact, spec))
+    })
+}
+
+/// Autoscalers whose bounds leave nothing to choose.
+pub(crate) fn hpa_cannot_scale(run: &mut Run<'_, '_>) {
+    for (artifact, spec) in autoscalers(run).filter(|(artifact, _)| artifact.complete) {
+        let Some((most, max)) = spec.get("maxReplicas").and_then(|max| Some((max.as_int()?, max))) else { continue };
+        let written = spec.get("minReplicas").filter(|min| !min.is_null());
+        let Some(least) = written.map_or(Some(1), Node::as_int).filter(|least| *least >= most) else { continue };
+        let min = if written.is_some() { format!("minReplicas {least}") } else { "the default minReplicas of 1".to_owned() };
+        let verdict = if least > most { "the API server refuses that" } else { "nothing is ever scaled" };
+        let message = format!("maxReplicas {most} leaves no room above {min}; {verdict}");
+        run.report(max.place(), artifact.object_at(max, ""), message);
+    }
+}
+
+/// Autoscalers that react too early, too late, or never back.
+pub(crate) fn hpa_threshold_extreme(run: &mut Run<'_, '_>) {
+    let (min, max) = (run.active.number("min").unwrap_or(30.0), run.active.number("max").unwrap_or(90.0));
+    for (artifact, spec) in autoscalers(run) {
+        let metrics = spec.get("metrics").into_iter().flat_map(Node::items).filter_map(|metric| {
+            let resource = metric.get("resource").or_else(|| metric.get("containerResource"))?;
+            resource.at_path(&["target", "averageUtilization"]).or_else(|| resource.get("targetAverageUtilization"))
+        });
+        for target in spec.get("targetCPUUtilizationPercentage").into_iter().chain(metrics) {
+            let Some(percent) = target.as_int() else { continue };
+            let effect = if (percent as f64) < min {
+                "pods are added while most of what they request stands idle"
+            } else if (percent as f64) > max {
+                "the pods are full before new ones are ready"
+            } else {
+                continue;
+            };
+            run.report(target.place(), artifact.object_at(target, ""), format!("at a target of {percent} % {effect}"));
+        }
+        // What an external metric says may be sure at once.
+        let measures = spec.get("metrics").is_none_or(|metrics| {
+            metrics.items().any(|metric| metric.get("resource").is_some() || metric.get("containerResource").is_some())
+        });
+        let Some(down) = spec.at_path(&["behavior", "scaleDown"]).filter(|_| measures) else { continue };
+        if let Some(disabled) = down.get("selectPolicy").filter(|policy| policy.text() == Some("Disabled")) {
+            run.report(disabled.place(), artifact.object_at(disabled, ""), "pods that a peak has added are never removed again");
+        } else if let Some(window) = down.get("stabilizationWindowSeconds").filter(|window| window.as_int() == Some(0)) {
+            run.report(window.place(), artifact.object_at(window, ""), "pods are removed as soon as one measurement is low");
+        }
+    }
+}
+
+/// Budgets that keep pods which are not ready.
+pub(crate) fn pdb_unhealthy_eviction_policy_unset(run: &mut Run<'_, '_>) {
+    const SINCE: Version = Version { major: 1, minor: 27 };
+    if run.file.kubernetes_version < SINCE {
+        return;
+    }
+    for artifact in run.artifacts() {
+        let group = artifact.targets(TargetKind::Object).next().map_or("", |place| place.group);
+        let Some(spec) = artifact.root.get("spec").filter(|_| artifact.object.kind == "PodDisruptionBudget" && group == "policy") else {
+            continue;
+        };
+        let policy = spec.get("unhealthyPodEvictionPolicy").filter(|policy| !policy.is_null());
+        let (at, message) = match policy.and_then(|policy| Some((policy, policy.text()?))) {
+            Some((policy, "IfHealthyBudget")) => (policy, "keeps pods that are not ready from being evicted"),
+            None if artifact.complete => {
+                (spec, "keeps pods that are not ready from being evicted, as it has no unhealthyPodEvictionPolicy")
+            }
+            _ => continue,
+        };
+        let message = format!("budget `{}` {message}", artifact.object.name);
+        run.report(at.place(), artifact.object_at(at, ""), message);
+    }
+}
+
+/// What a label selector asks for, as far as a pod template's own labels decide it.
+pub(super) enum Match {
+    Yes,
+    No,
+    /// A part of it is filled in later.
+    Open,
+}
+
+pub(super) fn matches_labels(selector: Node<'_>, labels: &BTreeMap<&str, &str>) -> Match {
+    let mut verdict = Match::Yes;
+    for (key, value) in selector.get("matchLabels").into_iter().flat_map(Node::entries) {
+        let (Some(key), Some(value)) = (key.text(), value.text()) else { return Match::Open };
+        let known = labels.get(key).copied();
+        if is_open(key) || is_open(value) || known.is_some_and(is_open) {
+            return Match::Open;
+        }
+        if known != Some(value) {
+            verdict = Match::No;
+        }
+    }
+    for expression in selector.get("matchExpressions").into_iter().flat_map(Node::items) {
+        let key = expression.text_of("key").unwrap_or_default();
+        let values: Vec<&str> = expression.get("values").into_iter().flat_map(Node::items).filter_map(Node::text).collect();
+        let known = labels.get(key).copied();
+        if is_open(key) || values.iter().copied().any(is_open) || known.is_some_and(is_open) {
+            return Match::Open;
+        }
+        let holds = match expression.text_of("operator") {
+            Some("In") => known.is_some_and(|known| values.contains(&known)),
+            Some("NotIn") => known.is_none_or(|known| !values.contains(&known)),
+            Some("Exists") => known.is_some(),
+            Some("DoesNotExist") => known.is_none(),
+            _ => return Match::Open,
+        };
+        if !holds {
+            verdict = Match::No;
+        }
+    }
+    verdict
+}
+
+/// Constraints that do not see the pods they shall spread.
+pub(crate) fn spread_selector_mismatch(run: &mut Run<'_, '_>) {
+    for artifact in run.artifacts().filter(|artifact| artifact.complete && !artifact.decorated) {
+        let Some(template) = pod_template(artifact.root) else { continue };
+        let Some(spec) = template.get("spec") else { continue };
+        let labels: BTreeMap<&str, &str> = template
+            .at_path(&["metadata", "labels"])
+            .into_iter()
+            .flat_map(Node::entries)
+            .filter_map(|(key, value)| Some((key.text()?, value.text()?)))
+            .collect();
+        for constraint in spec.get("topologySpreadConstraints").into_iter().flat_map(Node::items) {
+            let Some(selector) = constraint.get("labelSelector").filter(|selector| selector.is_mapping()) else { continue };
+            if let Match::No = matches_labels(selector, &labels) {
+                let message = format!(
+                    "this constraint does not count the pods of `{}`: its selector does not match their labels",
+                    artifact.object.name
+                );
+                run.report(selector.place(), artifact.object_at(selector, ""), message);
+            }
+        }
+        let Some(anti) = spec.at_path(&["affinity", "podAntiAffinity"]) else { continue };
+        let required = anti.get("requiredDuringSchedulingIgnoredDuringExecution").into_iter().flat_map(Node::items);
+        let preferred = anti
+            .get("preferredDuringSchedulingIgnoredDuringExecution")
+            .into_iter()
+            .flat_map(Node::items)
+            .filter_map(|term| term.get("podAffinityTerm"));
+        for term in required.chain(preferred) {
+            let Some(selector) = term.get("labelSelector").filter(|selector| selector.is_mapping()) else { continue };
+            let elsewhere =
+                ["namespaces", "namespaceSelector", "matchLabelKeys", "mismatchLabelKeys"].iter().any(|key| term.get(key).is_some());
+            // Keeping away from another workload is a purpose; a value of its own under another key is a slip.
+            if !elsewhere && asks_for_own(selector, artifact, &labels) && matches!(matches_labels(selector, &labels), Match::No) {
+                let message = format!(
+                    "this term does not keep the pods of `{}` apart: its selector does not match their labels",
+                    artifact.object.name
+                );
+                run.report(selector.place(), artifact.object_at(selector, ""), message);
+            }
+        }
+    }
+}
+
+/// Whether every label that a selector asks for is one of the workload, be it under another key.
+fn asks_for_own(selector: Node<'_>, artifact: &Artifact<'_>, labels: &BTreeMap<&str, &str>) -> bool {
+    let own = |value: &str| value == artifact.object.name || labels.values().any(|known| *known == value);
+    let named = selector.get("matchLabels").into_iter().flat_map(Node::entries).filter_map(|(_, value)| value.text());
+    let listed = selector
+        .get("matchExpressions")
+        .into_iter()
+        .flat_map(Node::items)
+        .filter(|expression| expression.text_of("operator") == Some("In"))
+        .flat_map(|expression| expression.get("values").into_iter().flat_map(Node::items))
+        .filter_map(Node::text);
+    let values: Vec<&str> = named.chain(listed).collect();
+    !values.is_empty() && values.into_iter().all(own)
+}
+
+/// Names of the label that says in which zone a node is.
+const ZONES: &[&str] = &["topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"];
+
+/// Replicas that nothing spreads over zones.
+pub(crate) fn topology_spread_missing(run: &mut Run<'_, '_>) {
+    if run.active.text("default-spreading") == Some("cluster") {
+        return;
+    }
+    let is_zone = |node: Node<'_>| node.text().is_some_and(|text| ZONES.contains(&text) || is_open(text));
+    for artifact in run.artifacts() {
+        for pod in artifact.targets(TargetKind::Pod).filter(|pod| pod.complete) {
+            let Some(replicas) = pod.replicas.filter(|replicas| *replicas >= 2) else { continue };
+            let runs = pod.node.get("containers").into_iter().flat_map(Node::items).any(|container| container.get("image").is_some());
+            let pinned = pod.node.get("nodeSelector").is_some_and(|nodes| ZONES.iter().any(|zone| nodes.get(zone).is_some()));
+            // Whatever an affinity says of zones is a decision about them.
+            let decided = ["affinity", "topologySpreadConstraints"]
+                .iter()
+                .filter_map(|key| pod.node.get(key))
+                .flat_map(|node| if node.is_alias() { node.resolved().values() } else { node.values() })
+                .any(|node| matches!(node.key_text(), Some("topologyKey" | "key")) && is_zone(node));
+            if runs && !pinned && !decided {
+                let at = pod.node.get("topologySpreadConstraints").filter(|list| list.is_sequence()).unwrap_or(pod.node);
+                let message = format!("the {} of `{}` may all run in one zone", pods(replicas), pod.object.name);
+                run.report_at(pod, at, message);
+            }
+        }
     }
 }

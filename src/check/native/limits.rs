@@ -1,9 +1,9 @@
 //! Native checks of pack limits.
 
-use crate::artifact::{Place, Role, TargetKind};
+use crate::artifact::{Artifact, Place, Role, TargetKind};
 use crate::check::Run;
-use crate::finding::Related;
-use crate::project::{Detail, FactSort, ProjectRun, location};
+use crate::finding::{Location, Related};
+use crate::project::{Detail, Excuse, FactSort, ProjectRun, location};
 use crate::syntax::{Node, parse_quantity};
 
 /// Utilisation of a resource that a container of the target does not request.
@@ -91,7 +91,7 @@ pub(crate) fn limit_below_request(run: &mut Run<'_, '_>) {
                 let path = std::sync::Arc::clone(&run.file.source.path);
                 let message = format!("{resource} limit `{}` is below the {word} `{}`", limit_text.trim(), request_text.trim());
                 let draft = run.report_at(place, limit, message);
-                draft.related.push(Related { location: crate::finding::Location { path, span }, label: format!("the {word}") });
+                draft.related.push(Related { location: Location { path, span }, label: format!("the {word}") });
             }
         }
     }
@@ -185,6 +185,206 @@ pub(crate) fn quantity_suspect(run: &mut Run<'_, '_>) {
                     run.report_at(place, node, message);
                 }
             }
+        }
+    }
+}
+
+/// A quantity of a container's own resources.
+fn own_quantity<'d>(place: &Place<'d>, list: &str, resource: &str) -> Option<(f64, Node<'d>)> {
+    let node = place.node.at_path(&["resources", list, resource]).filter(|node| !node.is_null())?;
+    Some((parse_quantity(node.text()?, false)?, node))
+}
+
+/// Containers that share in what their pod reserves.
+fn running<'a, 'd>(run: &Run<'a, 'd>) -> impl Iterator<Item = (&'a Artifact<'d>, &'a Place<'d>)> + use<'a, 'd> {
+    run.artifacts().flat_map(|artifact| {
+        artifact.targets(TargetKind::Container).filter(|place| place.role != Role::Ephemeral).map(move |place| (artifact, place))
+    })
+}
+
+/// A request below the limit of the same resource; one above it is another rule's.
+fn request_below_limit(run: &mut Run<'_, '_>, resource: &str) {
+    for (_, place) in running(run) {
+        let pair = own_quantity(place, "limits", resource).zip(own_quantity(place, "requests", resource));
+        let Some(((most, limit), (least, request))) = pair else { continue };
+        if least < most * (1.0 - 1e-9) {
+            let text = |node: Node<'_>| node.text().unwrap_or_default().trim().to_owned();
+            let message =
+                format!("{resource} request `{}` of container `{}` is below the limit `{}`", text(request), place.name(), text(limit));
+            let (path, span) = (std::sync::Arc::clone(&run.file.source.path), limit.place());
+            let draft = run.report_at(place, request, message);
+            draft.related.push(Related { location: Location { path, span }, label: "the limit".to_owned() });
+        }
+    }
+}
+
+/// A CPU request below the limit.
+pub(crate) fn cpu_request_differs_from_limit(run: &mut Run<'_, '_>) {
+    request_below_limit(run, "cpu");
+}
+
+/// A memory request below the limit.
+pub(crate) fn memory_request_differs_from_limit(run: &mut Run<'_, '_>) {
+    request_below_limit(run, "memory");
+}
+
+/// A request of local storage below the limit.
+pub(crate) fn ephemeral_storage_request_differs_from_limit(run: &mut Run<'_, '_>) {
+    request_below_limit(run, "ephemeral-storage");
+}
+
+/// CPU limits below one core.
+pub(crate) fn cpu_limit_below_one_core(run: &mut Run<'_, '_>) {
+    for (_, place) in running(run).filter(|(_, place)| place.role == Role::Main) {
+        let Some((most, limit)) = own_quantity(place, "limits", "cpu").filter(|(most, _)| *most > 0.0 && *most < 1.0) else { continue };
+        // A batch job that asks for what it may use knows its share.
+        let batch = !place.long_running && own_quantity(place, "requests", "cpu").is_none_or(|(least, _)| least >= most);
+        if !batch {
+            let text = limit.text().unwrap_or_default().trim();
+            run.report_at(place, limit, format!("CPU limit `{text}` of container `{}` is below one core", place.name()));
+        }
+    }
+}
+
+/// Containers that may fill the disk of their node.
+pub(crate) fn ephemeral_storage_unset(run: &mut Run<'_, '_>) {
+    const STORAGE: &str = "ephemeral-storage";
+    for (artifact, place) in running(run).filter(|(_, place)| place.complete && place.image != "auto") {
+        if ["requests", "limits"].iter().any(|list| place.node.at_path(&["resources", list, STORAGE]).is_some()) {
+            continue;
+        }
+        let volumes = artifact.targets(TargetKind::Pod).filter_map(|pod| pod.node.get("volumes")).flat_map(Node::items);
+        let mounts = |volume: Node<'_>| {
+            let mounts = place.node.get("volumeMounts").into_iter().flat_map(Node::items);
+            mounts.into_iter().any(|mount| mount.text_of("name") == volume.text_of("name"))
+        };
+        // A volume in memory is no disk.
+        let on_disk = |volume: Node<'_>| volume.get("emptyDir").is_some_and(|volume| volume.text_of("medium") != Some("Memory"));
+        let scratch = volumes.into_iter().any(|volume| on_disk(volume) && mounts(volume));
+        let read_only = place.node.at_path(&["securityContext", "readOnlyRootFilesystem"]).and_then(Node::as_bool) == Some(true);
+        if read_only && !scratch {
+            continue;
+        }
+        let at = place.node.get("resources").filter(|resources| resources.is_mapping() && !resources.is_alias()).unwrap_or(place.node);
+        let message = format!("container `{}` has no request or limit of {STORAGE}", place.name());
+        run.report_at(place, at, message).unless =
+            ["limit-range.default.ephemeral-storage", "limit-range.defaultRequest.ephemeral-storage"]
+                .iter()
+                .map(|fact| Excuse::new(fact, artifact))
+                .collect();
+    }
+}
+
+/// The name of an image without registry, path, tag and digest, and its tag.
+pub(super) fn image_name(image: &str) -> (&str, &str) {
+    let image = image.split('@').next().unwrap_or_default();
+    let last = image.rsplit('/').next().unwrap_or_default();
+    last.split_once(':').unwrap_or((last, ""))
+}
+
+/// Whether an image is the server that a word names, and not one of the tools around it.
+pub(super) fn is_server_image(image: &str, words: &[String]) -> bool {
+    const SERVERS: [&str; 5] = ["openai", "server", "serving", "inference", "oss"];
+    let (name, _) = image_name(image);
+    words.iter().any(|word| {
+        name.strip_prefix(word.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.strip_prefix('-').is_some_and(|rest| SERVERS.contains(&rest)))
+    })
+}
+
+fn is_gpu(resource: &str) -> bool {
+    resource.ends_with("/gpu")
+        || resource.ends_with(".com/gpu.shared")
+        || resource.starts_with("nvidia.com/mig-")
+        || resource.starts_with("gpu.intel.com/")
+}
+
+/// Why a pod is surely meant for a node with a GPU: where that is said, and how.
+fn gpu_sign(pod: Node<'_>) -> Option<(Node<'_>, &'static str)> {
+    let selector = pod.get("nodeSelector").into_iter().flat_map(Node::entries).find_map(|(key, value)| {
+        let name = key.text()?;
+        (name.starts_with("nvidia.com/gpu") || name.starts_with("amd.com/gpu") || name == "cloud.google.com/gke-accelerator")
+            .then_some(value)
+    });
+    if let Some(node) = selector {
+        return Some((node, "its pod selects nodes with a GPU"));
+    }
+    let tolerated = pod
+        .get("tolerations")
+        .into_iter()
+        .flat_map(Node::items)
+        .find_map(|toleration| toleration.get("key").filter(|key| key.text().is_some_and(is_gpu)));
+    tolerated.map(|key| (key, "its pod tolerates the taint of GPU nodes"))
+}
+
+/// Containers that need a GPU and are given none.
+pub(crate) fn gpu_limit_missing(run: &mut Run<'_, '_>) {
+    let images = run.active.texts("images");
+    for artifact in run.artifacts() {
+        // Agents of a node run beside what uses its GPUs.
+        if artifact.object.kind == "DaemonSet" {
+            continue;
+        }
+        let containers: Vec<&Place<'_>> = artifact.targets(TargetKind::Container).filter(|place| place.role != Role::Ephemeral).collect();
+        let limit = |place: &Place<'_>| {
+            let limits = place.get(&["resources", "limits"]).into_iter().flat_map(Node::entries);
+            limits.into_iter().any(|(key, _)| key.text().is_some_and(is_gpu)) || place.node.at_path(&["resources", "claims"]).is_some()
+        };
+        for place in &containers {
+            for (key, request) in place.node.at_path(&["resources", "requests"]).into_iter().flat_map(Node::entries) {
+                let Some(resource) = key.text().filter(|resource| is_gpu(resource)) else { continue };
+                let most = place.node.at_path(&["resources", "limits", resource]).and_then(Node::text);
+                // One above the limit is another rule's.
+                let above = || {
+                    let count = |text: Option<&str>| text.and_then(|text| parse_quantity(text, false));
+                    count(request.text()).zip(count(most)).is_some_and(|(least, most)| least > most)
+                };
+                if most != request.text() && (most.is_some() || place.complete) && !above() {
+                    let limit = most.map_or_else(|| "no limit".to_owned(), |most| format!("a limit of `{most}`"));
+                    let least = request.text().unwrap_or_default();
+                    let message =
+                        format!("container `{}` requests `{least}` of `{resource}` with {limit}; the two have to be equal", place.name());
+                    run.report_at(place, request, message);
+                }
+            }
+        }
+        let asks = |place: &&&Place<'_>| {
+            place
+                .node
+                .at_path(&["resources", "requests"])
+                .into_iter()
+                .flat_map(Node::entries)
+                .any(|(key, _)| key.text().is_some_and(is_gpu))
+        };
+        if containers.iter().any(|place| limit(place)) || containers.iter().any(|place| asks(&place)) {
+            continue;
+        }
+        let main: Vec<&&Place<'_>> = containers.iter().filter(|place| place.role == Role::Main && place.complete).collect();
+        let served = main.iter().find(|place| {
+            let (_, tag) = image_name(place.image);
+            is_server_image(place.image, images) && !tag.split(['-', '_', '.']).any(|word| word == "cpu")
+        });
+        if let Some(place) = served {
+            let at = place.node.get("resources").filter(|node| node.is_mapping() && !node.is_alias()).unwrap_or(place.node);
+            let (name, _) = image_name(place.image);
+            run.report_at(place, at, format!("container `{}` runs `{name}` without the limit of a GPU", place.name()));
+            continue;
+        }
+        let asked = main.iter().find_map(|place| {
+            let variable = artifact.variables.iter().find(|variable| {
+                variable.container == place.name()
+                    && matches!(&*variable.name, "NVIDIA_VISIBLE_DEVICES" | "CUDA_VISIBLE_DEVICES")
+                    && !matches!(variable.value.trim(), "" | "none" | "void" | "-1" | "NoDevFiles")
+            })?;
+            Some((place, variable.node, format!("`{}` is set", variable.name)))
+        });
+        let sign = || {
+            let pod = artifact.targets(TargetKind::Pod).next()?;
+            let (node, why) = gpu_sign(pod.node)?;
+            main.first().map(|place| (place, node, why.to_owned()))
+        };
+        if let Some((place, node, why)) = asked.or_else(sign) {
+            run.report_at(place, node, format!("container `{}` has no limit of a GPU, though {why}", place.name()));
         }
     }
 }

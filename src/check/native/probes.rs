@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::limits::{image_name, is_server_image};
 use crate::artifact::{Place, Role, TargetKind};
 use crate::check::{Run, shorten};
 use crate::finding::{Confidence, Related, Severity};
@@ -243,6 +244,70 @@ pub(crate) fn readiness_probe_missing(run: &mut ProjectRun<'_>) {
                     draft.confidence = Confidence::Low;
                 }
                 draft.related.push(Related { location: location(service, service.name_span), label: "the Service".to_owned() });
+            }
+        }
+    }
+}
+
+/// Seconds and counts of a probe as the kubelet takes them.
+fn timing(probe: Node<'_>, key: &str, default: i64) -> i64 {
+    number(probe, key).map_or(default, |(value, _)| value)
+}
+
+/// What a probe does, as a text that two equal probes share.
+fn handler(probe: Node<'_>) -> Option<String> {
+    if let Some(get) = probe.get("httpGet") {
+        let scheme = get.text_of("scheme").unwrap_or("HTTP").to_ascii_uppercase();
+        // A server may answer by the headers.
+        let headers = get.get("httpHeaders").into_iter().flat_map(Node::items);
+        let mut headers: Vec<(&str, &str)> =
+            headers.map(|header| (header.text_of("name").unwrap_or_default(), header.text_of("value").unwrap_or_default())).collect();
+        headers.sort_unstable();
+        return Some(format!("{scheme} {} {} {headers:?}", get.text_of("host").unwrap_or_default(), endpoint(probe)?));
+    }
+    let Some(exec) = probe.get("exec") else { return endpoint(probe) };
+    let words: Vec<&str> = exec.get("command").into_iter().flat_map(Node::items).filter_map(Node::text).collect();
+    (!words.is_empty()).then(|| words.join("\u{0}"))
+}
+
+/// Reports liveness probes that fail whenever the readiness probe does.
+pub(crate) fn probes_identical(run: &mut Run<'_, '_>) {
+    for artifact in run.artifacts() {
+        for place in artifact.targets(TargetKind::Container) {
+            let (Some(liveness), Some(readiness)) = (place.node.get("livenessProbe"), place.node.get("readinessProbe")) else { continue };
+            let same = handler(liveness).is_some_and(|one| handler(readiness).is_some_and(|other| one == other));
+            let pace = |probe| (timing(probe, "periodSeconds", 10), timing(probe, "failureThreshold", 3));
+            if same && pace(liveness) == pace(readiness) {
+                let (period, failures) = pace(liveness);
+                let message = format!(
+                    "container `{}` is restarted as soon as it is not ready: both probes ask the same and give up after {failures} failures {period} s apart",
+                    place.name()
+                );
+                run.report_at(place, liveness, message);
+            }
+        }
+    }
+}
+
+/// Reports slow servers that their liveness probe may kill while they start.
+pub(crate) fn startup_probe_missing(run: &mut Run<'_, '_>) {
+    let images = run.active.texts("images");
+    let wanted = run.active.number("max-start-seconds").unwrap_or(60.0);
+    for artifact in run.artifacts() {
+        for place in artifact.targets(TargetKind::Container).filter(|place| place.role == Role::Main && place.complete) {
+            let Some(liveness) = place.node.get("livenessProbe").filter(|probe| probe.is_mapping()) else { continue };
+            if place.node.get("startupProbe").is_some_and(|probe| !probe.is_null()) || !is_server_image(place.image, images) {
+                continue;
+            }
+            let patience = timing(liveness, "initialDelaySeconds", 0)
+                .saturating_add(timing(liveness, "periodSeconds", 10).saturating_mul(timing(liveness, "failureThreshold", 3)));
+            if (patience as f64) < wanted {
+                let (name, _) = image_name(place.image);
+                let message = format!(
+                    "`{name}` of container `{}` is restarted if it takes more than {patience} s to start, and it has no startupProbe",
+                    place.name()
+                );
+                run.report_at(place, liveness, message);
             }
         }
     }

@@ -204,12 +204,34 @@ fn is_directive(comment: &str) -> bool {
     comment.contains("{{") || comment.contains("{%") || comment.starts_with("#@") || comment.contains("<%")
 }
 
+/// The release that the rule judges for.
+fn target_version(run: &Run<'_, '_>) -> Version {
+    let written = run.active.text("kubernetes-version").and_then(|text| text.parse::<Version>().ok());
+    written.unwrap_or(run.file.kubernetes_version)
+}
+
+/// Reports API versions that still work and will not for long.
+pub(crate) fn deprecated_api_version(run: &mut Run<'_, '_>) {
+    let version = target_version(run);
+    for artifact in run.file.artifacts.iter().filter(|artifact| artifact.kind == ArtifactKind::Kubernetes) {
+        let Some(node) = artifact.root.get("apiVersion") else { continue };
+        let (Some(api), kind) = (node.text(), artifact.object.kind.as_str()) else { continue };
+        let Some(row) = run.file.rules.data.api_versions.row(api, kind).filter(|row| row.product == "kubernetes") else { continue };
+        let Some(since) = row.deprecated.filter(|since| *since <= version) else { continue };
+        let end = match row.removed {
+            Some(removed) if removed <= version => continue,
+            Some(removed) => format!(", and {removed} serves it no more"),
+            None => String::new(),
+        };
+        let instead = if row.instead.is_empty() { "; nothing replaces it".to_owned() } else { format!("; use `{}`", row.instead) };
+        let message = format!("`{kind}` of `{api}` is deprecated since Kubernetes {since}{end}{instead}");
+        run.report(node.place(), artifact.object_at(node, ""), message);
+    }
+}
+
 /// Reports API versions that the cluster no longer serves.
 pub(crate) fn removed_api_version(run: &mut Run<'_, '_>) {
-    let version = match run.active.text("kubernetes-version") {
-        Some(text) => text.parse::<Version>().unwrap_or(run.file.kubernetes_version),
-        None => run.file.kubernetes_version,
-    };
+    let version = target_version(run);
     for artifact in run.file.artifacts.iter().filter(|artifact| artifact.kind == ArtifactKind::Kubernetes) {
         let Some(node) = artifact.root.get("apiVersion") else { continue };
         let (Some(api), kind) = (node.text(), artifact.object.kind.as_str()) else { continue };
@@ -231,6 +253,10 @@ pub(crate) fn removed_api_version(run: &mut Run<'_, '_>) {
 /// Reports what does not parse.
 pub(crate) fn syntax_error(run: &mut Run<'_, '_>) {
     for error in run.file.parsed.errors.iter().filter(|error| !error.limit && error.message != DUPLICATE_KEY) {
+        // One line, one finding: the more exact rule has it.
+        if super::dotenv::rule_of(run.file.source, error).is_some_and(|rule| run.runs(rule)) {
+            continue;
+        }
         run.report(error.span, Object::default(), error.message.clone());
     }
     for inner in run.file.embedded() {

@@ -287,6 +287,118 @@ fn nginx<'d>(run: &mut Run<'_, 'd>, artifact: &Artifact<'d>) {
     }
 }
 
+const HSTS: &str = "Strict-Transport-Security";
+
+impl Directive<'_> {
+    /// `add_header` of any header, or of one.
+    fn adds(&self, header: Option<&str>) -> bool {
+        let own = self.argument().trim_matches(['"', '\'']);
+        self.name() == "add_header" && header.is_none_or(|header| own.eq_ignore_ascii_case(header))
+            || self.name() == "more_set_headers" && self.words.iter().any(|word| header.is_none_or(|header| word.contains(header)))
+    }
+
+    fn adds_here(&self, header: Option<&str>) -> bool {
+        self.children.iter().any(|child| child.adds(header))
+    }
+
+    /// Whether another file adds to this block.
+    fn includes(&self) -> bool {
+        self.children.iter().any(|child| child.name() == "include" && !child.argument().ends_with("mime.types"))
+    }
+}
+
+/// Reports HTTPS servers that do not send browsers back to HTTPS.
+pub(crate) fn hsts_missing(run: &mut Run<'_, '_>) {
+    let least = run.active.number("min-age").unwrap_or(15_552_000.0);
+    for artifact in run.file.artifacts.iter().filter(|artifact| artifact.scope != PathScope::Development) {
+        if artifact.kind == ArtifactKind::Kubernetes && artifact.object.kind == "ConfigMap" {
+            controller_hsts(run, artifact, least);
+        }
+        for scalar in nginx_texts(artifact) {
+            nginx_hsts(run, artifact, scalar, least);
+        }
+    }
+}
+
+/// The options of the `ConfigMap` of ingress-nginx, which sends the header unless told otherwise.
+fn controller_hsts<'d>(run: &mut Run<'_, 'd>, artifact: &Artifact<'d>, least: f64) {
+    let Some(data) = artifact.root.get("data") else { return };
+    let off = data.get("hsts").filter(|node| node.text().is_some_and(|text| text.trim().eq_ignore_ascii_case("false")));
+    if let Some(node) = off {
+        run.report(node.place(), artifact.object_at(node, ""), "`hsts` is off, so no host sends `Strict-Transport-Security`");
+    } else if let Some(node) = data.get("hsts-max-age")
+        && let Some(age) = node.text().and_then(|text| text.trim().parse::<f64>().ok()).filter(|age| *age < least)
+    {
+        run.report(node.place(), artifact.object_at(node, ""), format!("`hsts-max-age` is {age} seconds, less than {least}"));
+    }
+}
+
+/// The scalars that hold nginx configuration.
+fn nginx_texts<'d>(artifact: &Artifact<'d>) -> Vec<Node<'d>> {
+    let mut texts: Vec<Node<'d>> = Vec::new();
+    for variable in artifact.variables.iter().filter(|variable| variable.placement == Placement::Embedded && variable.name == "listen") {
+        if texts.last().is_none_or(|last| last.id != variable.node.id) {
+            texts.push(variable.node);
+        }
+    }
+    texts
+}
+
+fn nginx_hsts<'d>(run: &mut Run<'_, 'd>, artifact: &Artifact<'d>, scalar: Node<'d>, least: f64) {
+    let span = scalar.value_span();
+    let raw = scalar.doc.source.slice(span);
+    let skip = if raw.starts_with(['|', '>']) { raw.find('\n').map_or(0, |end| end + 1) } else { 0 };
+    let Some(level) = raw.get(skip..).and_then(read_nginx) else { return };
+    let place = |directive: &Directive<'_>, length: usize| {
+        let start = span.start as usize + skip + directive.start;
+        Span::new(start, start + length)
+    };
+    let mut found = Vec::new();
+    let https: Vec<&Directive<'_>> = level.iter().filter(|directive| directive.name() == "http").collect();
+    let outer = Directive { words: Vec::new(), start: 0, children: Vec::new() };
+    let mut servers: Vec<(&Directive<'_>, &Directive<'_>)> =
+        level.iter().filter(|directive| directive.name() == "server").map(|server| (&outer, server)).collect();
+    for http in https {
+        servers.extend(http.children.iter().filter(|child| child.name() == "server").map(|server| (http, server)));
+    }
+    for (http, server) in servers {
+        let listens = server.children.iter().find(|child| child.name() == "listen" && child.words.contains(&"ssl"));
+        let hosts = || server.children.iter().filter(|child| child.name() == "server_name").flat_map(|child| child.words.iter().skip(1));
+        let internal = hosts().next().is_some() && hosts().all(|host| is_internal_host(host));
+        let (Some(listen), false) = (listens, internal || server.includes() || http.includes()) else { continue };
+        let inherited = http.adds_here(Some(HSTS)) && !server.adds_here(None);
+        if !inherited && !server.adds_here(Some(HSTS)) {
+            if server.any(&|directive| directive.adds(Some(HSTS))) {
+                continue;
+            }
+            let length = listen.words.iter().map(|word| word.len() + 1).sum::<usize>() - 1;
+            found.push((place(listen, length), "the nginx server sends no `Strict-Transport-Security`".to_owned()));
+            continue;
+        }
+        for header in server.children.iter().filter(|child| child.adds(Some(HSTS))) {
+            let age = header.words.iter().find_map(|word| {
+                let digits = word.split_once("max-age=")?.1;
+                digits.get(..digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len()))?.parse::<f64>().ok()
+            });
+            if let Some(age) = age.filter(|age| *age < least) {
+                let message = format!("`Strict-Transport-Security` is kept for {age} seconds, less than {least}");
+                found.push((place(header, "add_header".len()), message));
+            }
+        }
+        for location in server.children.iter().filter(|child| child.name() == "location") {
+            let header = location.children.iter().find(|child| child.adds(None));
+            if let Some(header) = header.filter(|_| !location.adds_here(Some(HSTS)) && !location.includes() && location.serves()) {
+                let path = location.words.last().copied().unwrap_or_default();
+                let message = format!("location `{}` adds a header and so drops the server's `Strict-Transport-Security`", shorten(path));
+                found.push((place(header, header.name().len()), message));
+            }
+        }
+    }
+    for (span, message) in found {
+        run.report(span, artifact.object_at(scalar, ""), message);
+    }
+}
+
 /// Entry points of Traefik on port 80 without a redirection, beside one on port 443.
 fn traefik_configuration(run: &mut Run<'_, '_>) {
     let mut found = Vec::new();
