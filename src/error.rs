@@ -2,9 +2,9 @@
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
-use crate::redact::{FileSecrets, random_words};
+use crate::redact::masked;
 use crate::rule::RuleSet;
-use crate::source::{MaskedText, Source, Span};
+use crate::source::{Source, Span};
 
 /// A setup that cannot be used: what is wrong, where, and what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -33,11 +33,7 @@ impl SetupError {
         if let Some(place) = &mut self.place {
             let path = place.0.name().to_owned();
             let source = Source { path: path.as_str().into(), text: place.0.inner().clone(), bom: false };
-            let secrets = FileSecrets::scan(&rules.data.secrets, &source);
-            let mut masks = secrets.masks(&rules.data.secrets, &source);
-            masks.extend(random_words(&source.text, 0));
-            let text = MaskedText::new(&source.text, &masks);
-            place.0 = NamedSource::new(path, text.text().to_owned());
+            place.0 = NamedSource::new(path, masked(&rules.data.secrets, &source).text().to_owned());
         }
         self
     }

@@ -9,7 +9,7 @@ use crate::digest::Binding;
 use crate::error::SetupError;
 use crate::rule::{Reader, Rule};
 use crate::secret::{self, Argument, Detector, Judge, Kind, Place, Verdict, Words};
-use crate::source::{Source, Span};
+use crate::source::{MaskedText, Source, Span};
 use crate::syntax::{Node, Style};
 
 /// Words, formats and detectors, the same for every file.
@@ -248,6 +248,13 @@ fn merged(mut spans: Vec<Span>) -> Vec<Span> {
         }
     }
     joined
+}
+
+/// A text that is no artifact, such as a configuration, without what looks like a secret.
+pub(crate) fn masked(secrets: &Secrets, source: &Source) -> MaskedText {
+    let mut masks = FileSecrets::scan(secrets, source).masks(secrets, source);
+    masks.extend(random_words(&source.text, 0));
+    MaskedText::new(&source.text, &masks)
 }
 
 /// Words of prose that look drawn at random, such as a key quoted in the reason of a suppression; the text begins at

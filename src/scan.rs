@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use crate::artifact::{self, Artifact, Context, Kustomization, Surroundings, in_example_folder, is_compose, is_kubernetes, is_patch_name};
+use crate::artifact::{self, Artifact, Context, Kustomization, in_example_folder, is_compose, is_kubernetes, is_patch_name};
 use crate::check::{Draft, File, Lazy, check_file};
 use crate::config::{Profile, Profiles, Settings};
 use crate::finding::{Coverage, Object, Report, Severity};
@@ -15,6 +15,7 @@ use crate::judge::judge;
 use crate::project::{ObjectFacts, facts};
 use crate::redact::{FileSecrets, random_words, repeated, texts};
 use crate::rule::ArtifactKind;
+use crate::secret;
 use crate::source::{MaskedText, Source, Span};
 use crate::suppress::{self, Directive, Suppressions};
 use crate::survey::{Entry, Request, Sort, State, Survey};
@@ -196,7 +197,7 @@ fn check_entry(tree: &Tree, entry: &Entry, settings: &Settings, profile: &Profil
         && !entry.chart_defaults
         && (parsed.errors.is_empty() || syntax == Syntax::Yaml || syntax == Syntax::Dotenv);
     let (decorated, crds) = (entry.decorated, entry.sort == Sort::ChartCrd);
-    let context = Context { scope, complete, decorated, crds, surroundings: Arc::new(surroundings(tree, entry)) };
+    let context = Context { scope, complete, decorated, crds };
     let mut artifacts: Vec<Artifact<'_>> = parsed
         .documents
         .iter()
@@ -256,7 +257,7 @@ fn finish<'d>(
         kubernetes_version: settings.kubernetes_version,
         today: settings.policy.today,
         tree,
-        converted: entry.sort == Sort::Dotenv && source.text.contains("\r\n") && is_converted(tree, &entry.path),
+        images: &entry.images,
         lazy: Lazy::default(),
     };
     outcome.drafts = check_file(&file, &profile.active);
@@ -278,7 +279,8 @@ fn finish<'d>(
     }
     for draft in &mut outcome.drafts {
         if secrets.covers(draft.location.span) {
-            draft.secret = Some(unquoted(source.slice(draft.location.span)).into());
+            // The quotes around a value are no part of a secret.
+            draft.secret = Some(secret::unquoted(source.slice(draft.location.span)).into());
         }
         // `env.prod.vars.KEY` belongs to an environment of the file.
         if matches!(entry.sort, Sort::WranglerToml | Sort::WranglerJson) {
@@ -303,12 +305,6 @@ fn finish<'d>(
     outcome
 }
 
-/// A value without the quotes around it, which are no part of a secret.
-fn unquoted(text: &str) -> &str {
-    let inside = |quote: char| text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
-    inside('"').or_else(|| inside('\'')).unwrap_or(text)
-}
-
 /// The text of a file without its secrets; `said` are the places of suppressions, which may quote one.
 fn shown(source: &Source, parsed: &Parsed, secrets: &FileSecrets, said: &[Span], settings: &Settings) -> Shown {
     let mut masks = secrets.masks(&settings.rules.data.secrets, source);
@@ -324,59 +320,9 @@ fn shown(source: &Source, parsed: &Parsed, secrets: &FileSecrets, said: &[Span],
     Shown { text: MaskedText::new(&source.text, &masks), bom: source.bom, raw: settings.line_hashes.then(|| source.text.clone()) }
 }
 
-/// What files that are looked for by their names say about a file.
-fn surroundings(tree: &Tree, entry: &Entry) -> Surroundings {
-    let mut found = Surroundings { images: entry.images.clone(), ..Surroundings::default() };
-    if entry.sort != Sort::Compose {
-        return found;
-    }
-    let folder = entry.path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-    let text = |name: String| tree.read(&name).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    if let Some(text) = text(format!("{folder}.env")) {
-        let name = |line: &str| line.trim_start().trim_start_matches("export ").split_once('=').map(|(name, _)| name.trim().to_owned());
-        found.variables = text.lines().filter_map(name).collect();
-    }
-    found.bounds_logs = ["", "docker/", "etc/docker/"]
-        .iter()
-        .any(|below| text(format!("{folder}{below}daemon.json")).is_some_and(|text| text.contains("\"max-size\"")));
-    found
-}
-
 fn read(tree: &Tree, entry: &Entry) -> Result<Source, String> {
     let bytes = tree.read(&entry.path).map_err(|error| format!("the file cannot be read: {error}"))?;
     Source::decode(Arc::clone(&entry.path), bytes).map_err(|error| error.to_string())
-}
-
-/// Whether git attributes say that line ends are converted on checkout. The nearest file that speaks of the path decides, in it
-/// the last line.
-fn is_converted(tree: &Tree, path: &str) -> bool {
-    let mut inner = path;
-    let mut folder = path;
-    loop {
-        folder = folder.rsplit_once('/').map_or("", |(parent, _)| parent);
-        inner = path.get(if folder.is_empty() { 0 } else { folder.len() + 1 }..).unwrap_or(inner);
-        let attributes = if folder.is_empty() { ".gitattributes".to_owned() } else { format!("{folder}/.gitattributes") };
-        let text = tree.read(&attributes).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
-        let said = text.lines().rev().find_map(|line| converts(line, inner));
-        if said.is_some() || folder.is_empty() {
-            return said == Some(true);
-        }
-    }
-}
-
-/// What a line of git attributes says of the line ends of a path.
-fn converts(line: &str, path: &str) -> Option<bool> {
-    let mut words = line.split_whitespace();
-    let pattern = words.next().filter(|pattern| !pattern.starts_with('#'))?;
-    let anchored = pattern.trim_start_matches('/');
-    let name = if pattern.contains('/') { path } else { path.rsplit('/').next()? };
-    let glob = globset::GlobBuilder::new(anchored).literal_separator(true).build().ok()?.compile_matcher();
-    let said = words.rev().find_map(|word| match word {
-        "-text" | "binary" => Some(false),
-        "text" | "text=auto" | "eol=lf" | "eol=crlf" => Some(true),
-        _ => None,
-    });
-    said.filter(|_| glob.is_match(name))
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
@@ -442,7 +388,7 @@ pub(crate) fn mask_again(tree: &Tree, entry: &Entry, settings: &Settings) -> Opt
     let mut secrets = FileSecrets::scan(&settings.rules.data.secrets, &source);
     let parsed = syntax::parse(&source, syntax_of(entry.sort));
     let scope = settings.scope(&entry.path);
-    let context = Context { scope, complete: true, decorated: entry.decorated, crds: false, surroundings: Arc::default() };
+    let context = Context { scope, complete: true, decorated: entry.decorated, crds: false };
     let kinds = parsed.documents.iter().filter_map(|document| document_kind(entry.sort, document).map(|kind| (kind, document)));
     let artifacts: Vec<Artifact<'_>> = kinds.flat_map(|(kind, document)| artifact::artifacts(kind, document.root(), &context)).collect();
     secrets.judge(&settings.rules.data.secrets, &artifacts);

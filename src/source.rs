@@ -36,6 +36,12 @@ impl Span {
         Self { start: self.start + offset, end: self.end + offset }
     }
 
+    /// Whether all of another span lies in this one.
+    #[must_use]
+    pub(crate) fn contains(self, other: Self) -> bool {
+        self.start <= other.start && other.end <= self.end
+    }
+
     /// Whether the two share a byte.
     #[must_use]
     pub fn overlaps(self, other: Self) -> bool {

@@ -8,7 +8,7 @@ use globset::GlobSet;
 use crate::artifact::{ImageOverride, Kustomization, is_remote};
 use crate::source::Source;
 use crate::syntax::{self, Node, Syntax};
-use crate::tree::Tree;
+use crate::tree::{Tree, is_below};
 
 /// What git says of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,7 +240,6 @@ impl Survey {
             .iter()
             .any(|file| matches!(sort(file, &no_charts), Sort::Yaml | Sort::Json | Sort::Kustomization | Sort::HelmValues | Sort::Chart));
         let walked: &[String] = if needs_group { &[String::new()] } else { &folders };
-        let within = |folder: &str, path: &str| folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
         let mut found: BTreeMap<String, State> = BTreeMap::new();
         for folder in walked {
             let walk = tree.walk(folder, false);
@@ -249,7 +248,7 @@ impl Survey {
                 let state = if tracked.contains(&file) { State::Tracked } else { State::Untracked };
                 found.insert(file, state);
             }
-            for file in tracked.iter().filter(|file| within(folder, file)) {
+            for file in tracked.iter().filter(|file| is_below(folder, file)) {
                 if !found.contains_key(file) && tree.is_file(file) {
                     found.insert(file.clone(), State::Tracked);
                 }
@@ -274,11 +273,12 @@ impl Survey {
             .collect();
         let entries: Vec<Entry> = found
             .iter()
-            .map(|(path, &state)| Entry {
+            .map(|(path, &state)| (path, state, sort(path, &charts)))
+            .map(|(path, state, sort)| Entry {
                 path: path.as_str().into(),
                 state,
-                sort: sort(path, &charts),
-                reported: files.contains(path) || folders.iter().any(|folder| within(folder, path)),
+                sort,
+                reported: files.contains(path) || folders.iter().any(|folder| is_below(folder, path)),
                 patch: false,
                 patched: false,
                 decorated: false,
@@ -288,7 +288,7 @@ impl Survey {
                 }),
                 roots: Vec::new(),
                 images: Vec::new(),
-                base: match sort(path, &charts) {
+                base: match sort {
                     Sort::Compose => compose_base(path).into_iter().find(|base| tree.is_file(base)),
                     _ => base(path).filter(|base| found.contains_key(base)),
                 }

@@ -120,7 +120,7 @@ impl Tree {
 }
 
 /// Whether a file is below a folder; the empty one is the root.
-fn is_below(folder: &str, file: &str) -> bool {
+pub(crate) fn is_below(folder: &str, file: &str) -> bool {
     folder.is_empty() || file.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 

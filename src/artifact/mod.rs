@@ -10,8 +10,6 @@ mod wrangler;
 
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
-use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use crate::check::Steps;
 use crate::finding::Object;
@@ -500,17 +498,6 @@ impl<'a, 'd> Subject<'a, 'd> {
     }
 }
 
-/// What other files say about the objects of one, as far as it keeps rules silent.
-#[derive(Debug, Default)]
-pub(crate) struct Surroundings {
-    /// Compose: the variables that the `.env` beside it sets.
-    pub(crate) variables: BTreeSet<String>,
-    /// Compose: a `daemon.json` of the project bounds the logs.
-    pub(crate) bounds_logs: bool,
-    /// Images that kustomizations replace.
-    pub(crate) images: Vec<ImageOverride>,
-}
-
 /// What is known of a file before its documents are looked at.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
@@ -521,7 +508,6 @@ pub(crate) struct Context {
     pub(crate) decorated: bool,
     /// The file stands in the folder `crds` of a chart.
     pub(crate) crds: bool,
-    pub(crate) surroundings: Arc<Surroundings>,
 }
 
 /// A document, or an object of a List, with its kind, targets and variables.
@@ -541,7 +527,6 @@ pub(crate) struct Artifact<'d> {
     pub(crate) scope: PathScope,
     /// Values files: the chart's own values, which these are merged over. Compose: the file of the folder that it is merged with.
     pub(crate) base: Option<Node<'d>>,
-    pub(crate) surroundings: Arc<Surroundings>,
 }
 
 impl<'d> Artifact<'d> {
@@ -558,7 +543,6 @@ impl<'d> Artifact<'d> {
             crds: context.crds,
             scope: context.scope,
             base: None,
-            surroundings: Arc::clone(&context.surroundings),
         }
     }
 
@@ -587,8 +571,7 @@ impl<'d> Artifact<'d> {
         }
         // What a service inherits stands in another one.
         let holds = |service: &&Place<'_>| {
-            let (outer, inner) = (service.node.span(), node.span());
-            if container.is_empty() { outer.start <= inner.start && inner.end <= outer.end } else { service.name() == container }
+            if container.is_empty() { service.node.span().contains(node.span()) } else { service.name() == container }
         };
         let service = self.targets(TargetKind::Service).find(holds);
         Object { path, ..service.map_or_else(|| self.object.clone(), |service| service.object.clone()) }

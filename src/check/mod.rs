@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::artifact::{Artifact, Inner, Place, Subject, TargetKind, Variable, inner_documents};
+use crate::artifact::{Artifact, ImageOverride, Inner, Place, Subject, TargetKind, Variable, inner_documents};
 use crate::error::SetupError;
 use crate::finding::{Confidence, Location, Object, Related, Severity};
 use crate::project::Excuse;
@@ -301,8 +301,8 @@ pub(crate) struct File<'a, 'd> {
     /// The day of the scan, where it is known.
     pub(crate) today: Option<Date>,
     pub(crate) tree: &'a Tree,
-    /// Git converts its line ends on checkout.
-    pub(crate) converted: bool,
+    /// Images that kustomizations which use it replace.
+    pub(crate) images: &'a [ImageOverride],
     pub(crate) lazy: Lazy,
 }
 

@@ -12,7 +12,7 @@ use crate::check::{Active, Draft, Version};
 use crate::digest::Binding;
 use crate::error::SetupError;
 use crate::finding::{Confidence, Location, Object, Severity};
-use crate::redact::{FileSecrets, random_words};
+use crate::redact::masked;
 use crate::rule::{ParamValue, Preset, Reader, Rule, RuleSet, Selection, SelectionError, read_param_value};
 use crate::source::{MaskedText, Source, Span};
 use crate::suppress::{Date, Named, Policy};
@@ -391,17 +391,18 @@ impl Config {
             Ok(found)
         };
         Ok(Settled {
-            paths: if given.paths.is_empty() {
-                None
-            } else {
-                Some(globs("paths", &given.paths, |message| self.error(given.node, message))?)
-            },
+            paths: self.paths(given.node, &given.paths)?,
             env: given.env.clone(),
             extend_select: indices(&given.extend_select)?,
             ignore: indices(&given.ignore)?,
             severity: self.resolve_severities(rules, &given.severity)?,
             params: self.read_params(rules, &given.params)?,
         })
+    }
+
+    /// The globs of a table's `paths`; none where it has none.
+    fn paths(&self, node: NodeId, given: &[String]) -> Result<Option<GlobSet>, SetupError> {
+        (!given.is_empty()).then(|| globs("paths", given, |message| self.error(node, message))).transpose()
     }
 
     fn resolve_environment(&self, given: &Environment) -> Result<(String, GlobSet, Option<PathScope>), SetupError> {
@@ -431,11 +432,7 @@ impl Config {
         Ok(Entry {
             location: Location { path: FILE.into(), span: self.at(given.node).map_or(Span::default(), table_place) },
             names,
-            paths: if given.paths.is_empty() {
-                None
-            } else {
-                Some(globs("paths", &given.paths, |message| self.error(given.node, message))?)
-            },
+            paths: self.paths(given.node, &given.paths)?,
             selectors: given.selectors.iter().map(pattern).collect::<Result<_, SetupError>>()?,
             reason: given.reason,
             until: given.until,
@@ -450,9 +447,6 @@ impl Config {
     /// The file's text without what looks like a secret, where findings may point into it.
     fn masked(&self, rules: &RuleSet) -> Option<MaskedText> {
         let source: &Source = &self.document.as_ref().filter(|_| !self.suppressions.is_empty())?.source;
-        let secrets = FileSecrets::scan(&rules.data.secrets, source);
-        let mut masks = secrets.masks(&rules.data.secrets, source);
-        masks.extend(random_words(&source.text, 0));
-        Some(MaskedText::new(&source.text, &masks))
+        Some(masked(&rules.data.secrets, source))
     }
 }

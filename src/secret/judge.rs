@@ -419,7 +419,8 @@ pub(super) fn strip_scheme(value: &str) -> &str {
     value.get(cut..).unwrap_or(value).trim_start()
 }
 
-pub(super) fn unquoted(value: &str) -> &str {
+/// A value without the quotes around it.
+pub(crate) fn unquoted(value: &str) -> &str {
     for quote in ['"', '\''] {
         if let Some(inner) = value.strip_prefix(quote).and_then(|v| v.strip_suffix(quote)) {
             return inner;

@@ -12,7 +12,7 @@ mod tests;
 mod urls;
 
 pub(crate) use formats::{Detector, Format};
-pub(crate) use judge::{Argument, Judge, Verdict, looks_random};
+pub(crate) use judge::{Argument, Judge, Verdict, looks_random, unquoted};
 pub(crate) use keys::{decode_base64, json_web_tokens, private_keys};
 pub(crate) use urls::{is_local_host, url_credentials};
 

@@ -239,7 +239,7 @@ impl<'a, 'd> Layout<'a, 'd> {
 
     /// A TOML table by its header: the header's line, and all that belongs to the table wherever it stands.
     fn table_on(&self, line: Span) -> Vec<Span> {
-        let in_line = |span: Span| line.start <= span.start && span.end <= line.end && !span.is_empty();
+        let in_line = |span: Span| line.contains(span) && !span.is_empty();
         // Of the tables that a header implies, the last is meant; an item of an array has no key.
         let table = self
             .begin_in(line)

@@ -1,12 +1,15 @@
 //! Native checks of pack compose: what a project publishes, starts and declares.
 
-use std::collections::{HashMap, HashSet};
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
+use super::limits::image_name;
 use crate::artifact::{Artifact, PathScope, Place, TargetKind, interpolated};
 use crate::check::{Run, shorten};
 use crate::finding::{Confidence, Location, Object, Related, Severity};
-use crate::source::Span;
-use crate::syntax::Node;
+use crate::source::{Source, Span};
+use crate::syntax::{self, Node, Syntax};
 
 /// Stands for an interpolation whose value is not known.
 const OPEN: char = '\u{1}';
@@ -663,11 +666,6 @@ const WITHOUT_HEALTHCHECK: &[&str] = &[
     "loki",
 ];
 
-fn image_name(image: &str) -> &str {
-    let name = image.rsplit('/').next().unwrap_or_default();
-    name.split([':', '@']).next().unwrap_or_default()
-}
-
 /// Whether a healthcheck is written that never tells anything.
 fn is_disabled(check: Node<'_>) -> bool {
     let none = |test: Node<'_>| test.text() == Some("NONE") || test.items().next().and_then(Node::text) == Some("NONE");
@@ -702,7 +700,7 @@ pub(crate) fn health_condition_without_healthcheck(run: &mut Run<'_, '_>) {
                         if built {
                             draft.severity = Severity::Low;
                         }
-                        if built || !WITHOUT_HEALTHCHECK.contains(&image_name(target.image)) {
+                        if built || !WITHOUT_HEALTHCHECK.contains(&image_name(target.image).0) {
                             draft.confidence = Confidence::Low;
                         }
                     }
@@ -744,6 +742,28 @@ pub(crate) fn obsolete_version_field(run: &mut Run<'_, '_>) {
     }
 }
 
+/// The text of a file below the folder that the file stands in.
+fn text_beside(run: &Run<'_, '_>, name: &str) -> Option<String> {
+    let path = &run.file.source.path;
+    let path = path.rsplit_once('/').map_or_else(|| name.to_owned(), |(folder, _)| format!("{folder}/{name}"));
+    String::from_utf8(run.file.tree.read(&path).ok()?).ok()
+}
+
+/// The names that the `.env` beside the file sets.
+fn env_beside(run: &Run<'_, '_>) -> BTreeSet<String> {
+    let Some(text) = text_beside(run, ".env") else { return BTreeSet::new() };
+    let source = Arc::new(Source { path: ".env".into(), text, bom: false });
+    let parsed = syntax::parse(&source, Syntax::Dotenv);
+    let keys = parsed.documents.iter().flat_map(|document| document.root().pairs());
+    keys.filter_map(|(key, _)| key.text().map(str::to_owned)).collect()
+}
+
+/// Whether a `daemon.json` of the project bounds the logs of all containers.
+fn daemon_bounds_logs(run: &Run<'_, '_>) -> bool {
+    let files = ["daemon.json", "docker/daemon.json", "etc/docker/daemon.json"];
+    files.iter().filter_map(|file| text_beside(run, file)).any(|text| text.contains("\"max-size\""))
+}
+
 /// Reports a project whose name is that of its folder.
 pub(crate) fn project_name_missing(run: &mut Run<'_, '_>) {
     for artifact in run.artifacts().filter(|artifact| !is_fragment(artifact) && !is_swarm(artifact)) {
@@ -752,7 +772,7 @@ pub(crate) fn project_name_missing(run: &mut Run<'_, '_>) {
         // Files of other names are merged or included somewhere.
         let plain = matches!(file, "compose.yaml" | "compose.yml" | "docker-compose.yml" | "docker-compose.yaml");
         let named = [Some(artifact.root), artifact.base].into_iter().flatten().any(|root| root.get("name").is_some())
-            || artifact.surroundings.variables.contains("COMPOSE_PROJECT_NAME");
+            || (plain && env_beside(run).contains("COMPOSE_PROJECT_NAME"));
         let Some(services) = artifact.root.get("services").filter(|_| plain && !named) else { continue };
         run.report(services.place(), artifact.object_at(services, ""), "the project takes its name from the folder it lies in");
     }
@@ -807,7 +827,10 @@ pub(crate) fn restart_policy_missing(run: &mut Run<'_, '_>) {
 
 /// Reports logs that grow until the disk is full.
 pub(crate) fn unbounded_logs(run: &mut Run<'_, '_>) {
-    for artifact in run.artifacts().filter(|artifact| artifact.scope != PathScope::Development && !artifact.surroundings.bounds_logs) {
+    for artifact in run.artifacts().filter(|artifact| artifact.scope != PathScope::Development) {
+        if daemon_bounds_logs(run) {
+            return;
+        }
         let mut seen = HashSet::new();
         for place in services(artifact).filter(|place| !place.one_shot) {
             let logging = place.get(&["logging"]).or_else(|| base_service(artifact, place.name())?.get("logging"));
@@ -1062,6 +1085,8 @@ fn dollars(text: &str) -> Vec<Dollar<'_>> {
 
 /// Reports `$` that Compose refuses, or interpolates although the container was meant to.
 pub(crate) fn unescaped_dollar(run: &mut Run<'_, '_>) {
+    // Few files have a variable to look up.
+    let beside: OnceCell<BTreeSet<String>> = OnceCell::new();
     for artifact in run.artifacts().filter(|artifact| !is_completed(artifact)) {
         for key in ["services", "networks", "volumes", "configs", "secrets"] {
             for node in artifact.root.get(key).into_iter().flat_map(Node::values) {
@@ -1084,7 +1109,7 @@ pub(crate) fn unescaped_dollar(run: &mut Run<'_, '_>) {
                 }
                 for dollar in &found {
                     let Dollar::Variable { at, name, braced } = dollar else { continue };
-                    if artifact.surroundings.variables.contains(*name) {
+                    if beside.get_or_init(|| env_beside(run)).contains(*name) {
                         continue;
                     }
                     let length = name.len() + if *braced { 3 } else { 1 };

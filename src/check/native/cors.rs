@@ -200,7 +200,7 @@ fn is_reflected(value: &str) -> bool {
     matches!(value, "$http_origin" | "${http_origin}")
 }
 
-fn is_true(value: &str) -> bool {
+pub(super) fn is_true(value: &str) -> bool {
     matches!(value.trim().to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "on")
 }
 

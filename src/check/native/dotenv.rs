@@ -8,9 +8,10 @@ use regex::Regex;
 use crate::artifact::Artifact;
 use crate::check::{Run, shorten};
 use crate::finding::{Confidence, Location, Related, Severity};
-use crate::rule::{ArtifactKind, ParamValue};
+use crate::rule::ArtifactKind;
 use crate::source::{Source, Span};
 use crate::syntax::{DOTENV_NO_EQUALS, DOTENV_NO_NAME, DOTENV_UNCLOSED, Node, NodeId, Style, SyntaxError};
+use crate::tree::Tree;
 
 /// Names that are written in lower case by those who read them.
 const LOWERCASE: &[&str] = &["http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"];
@@ -58,13 +59,6 @@ fn dialect<'a>(run: &Run<'a, '_>) -> &'a str {
         Some(dialect) if dialect != "any" => dialect,
         _ if is_dev_vars(&run.file.source.path) => "wrangler",
         _ => "any",
-    }
-}
-
-fn texts<'a>(run: &Run<'a, '_>, param: &str) -> &'a [String] {
-    match run.active.params.iter().find(|(name, _)| name == param) {
-        Some((_, ParamValue::Texts(texts))) => texts,
-        _ => &[],
     }
 }
 
@@ -391,7 +385,7 @@ pub(crate) fn substitution_undefined(run: &mut Run<'_, '_>) {
     if !first {
         return;
     }
-    let declared = texts(run, "declared");
+    let declared = run.active.texts("declared");
     let mut known: HashSet<&str> = artifact.root.pairs().filter_map(|(key, _)| key.text()).collect();
     known.extend(declared.iter().map(String::as_str));
     for (key, value) in artifact.root.pairs().filter(|(_, value)| substitutes(*value)) {
@@ -488,7 +482,7 @@ pub(crate) fn crlf_line_ending(run: &mut Run<'_, '_>) {
     let Some(artifact) = file(run) else { return };
     let text = run.file.source.text.as_str();
     let count = text.matches("\r\n").count();
-    if let Some(at) = text.find("\r\n").filter(|_| !run.file.converted) {
+    if let Some(at) = text.find("\r\n").filter(|_| !is_converted(run.file.tree, &run.file.source.path)) {
         let lines = if count == 1 { "1 line ends".to_owned() } else { format!("{count} lines end") };
         run.report(Span::new(at, at + 1), artifact.object.clone(), format!("{lines} in CRLF"));
     }
@@ -532,7 +526,7 @@ pub(crate) fn trailing_whitespace(run: &mut Run<'_, '_>) {
 /// Reports names in lower case.
 pub(crate) fn lowercase_key(run: &mut Run<'_, '_>) {
     let Some(artifact) = file(run) else { return };
-    let allowed = texts(run, "allow");
+    let allowed = run.active.texts("allow");
     for (key, value) in artifact.root.pairs() {
         let name = key.text().unwrap_or_default();
         // Names with dots and double underscores are keys of a configuration that has them in its own case.
@@ -597,6 +591,38 @@ pub(crate) fn unsorted_keys(run: &mut Run<'_, '_>) {
             }
         }
     }
+}
+
+/// Whether git attributes say that line ends are converted on checkout. The nearest file that speaks of the path decides, in it
+/// the last line.
+fn is_converted(tree: &Tree, path: &str) -> bool {
+    let mut inner = path;
+    let mut folder = path;
+    loop {
+        folder = folder.rsplit_once('/').map_or("", |(parent, _)| parent);
+        inner = path.get(if folder.is_empty() { 0 } else { folder.len() + 1 }..).unwrap_or(inner);
+        let attributes = if folder.is_empty() { ".gitattributes".to_owned() } else { format!("{folder}/.gitattributes") };
+        let text = tree.read(&attributes).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+        let said = text.lines().rev().find_map(|line| converts(line, inner));
+        if said.is_some() || folder.is_empty() {
+            return said == Some(true);
+        }
+    }
+}
+
+/// What a line of git attributes says of the line ends of a path.
+fn converts(line: &str, path: &str) -> Option<bool> {
+    let mut words = line.split_whitespace();
+    let pattern = words.next().filter(|pattern| !pattern.starts_with('#'))?;
+    let anchored = pattern.trim_start_matches('/');
+    let name = if pattern.contains('/') { path } else { path.rsplit('/').next()? };
+    let glob = globset::GlobBuilder::new(anchored).literal_separator(true).build().ok()?.compile_matcher();
+    let said = words.rev().find_map(|word| match word {
+        "-text" | "binary" => Some(false),
+        "text" | "text=auto" | "eol=lf" | "eol=crlf" => Some(true),
+        _ => None,
+    });
+    said.filter(|_| glob.is_match(name))
 }
 
 #[cfg(test)]

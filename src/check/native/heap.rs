@@ -91,7 +91,7 @@ fn settings<'d>(artifact: &Artifact<'d>, place: &Place<'d>) -> Vec<(Node<'d>, Sp
     let mut found = Vec::new();
     for variable in &artifact.variables {
         let reaches = match (place.kind, variable.placement) {
-            (TargetKind::Container, Placement::ContainerEnv) => within(variable.node, place.node),
+            (TargetKind::Container, Placement::ContainerEnv) => place.node.span().contains(variable.node.span()),
             (TargetKind::Service, Placement::ComposeEnvironment) => variable.container == place.name(),
             (TargetKind::Resources, Placement::HelmValue) => beside(variable.node, place.node),
             _ => false,
@@ -108,11 +108,6 @@ fn settings<'d>(artifact: &Artifact<'d>, place: &Place<'d>) -> Vec<(Node<'d>, Sp
         }
     }
     found
-}
-
-fn within(inner: Node<'_>, outer: Node<'_>) -> bool {
-    let (inner, outer) = (inner.span(), outer.span());
-    outer.start <= inner.start && inner.end <= outer.end
 }
 
 /// Whether a value stands beside `resources`, or in an environment that does.

@@ -71,6 +71,11 @@ struct Named<'a, 'd> {
     place: Option<&'a Place<'d>>,
 }
 
+/// What kustomizations put in the place of an image.
+fn overridden<'a>(run: &Run<'a, '_>, reference: &Reference<'_>) -> impl Iterator<Item = &'a ImageOverride> {
+    run.file.images.iter().filter(move |image| image.name == reference.name)
+}
+
 impl Named<'_, '_> {
     /// The place of a part that ends the text, or of all of it.
     fn tail(&self, tail: &str) -> Span {
@@ -81,11 +86,6 @@ impl Named<'_, '_> {
         } else {
             self.node.place()
         }
-    }
-
-    /// What kustomizations put in its place.
-    fn overridden(&self, reference: &Reference<'_>) -> impl Iterator<Item = &ImageOverride> {
-        self.artifact.surroundings.images.iter().filter(move |image| image.name == reference.name)
     }
 
     /// Whether the image is built where it runs.
@@ -192,7 +192,7 @@ pub(crate) fn mutable_image_tag(run: &mut Run<'_, '_>) {
     for artifact in run.artifacts() {
         for image in named(artifact).into_iter().filter(|image| image.scope != PathScope::Development) {
             let reference = Reference::read(&image.text);
-            let fixed = image.overridden(&reference).any(|other| other.tag || other.digest);
+            let fixed = overridden(run, &reference).any(|other| other.tag || other.digest);
             if reference.digest || fixed || image.is_built() {
                 continue;
             }
@@ -266,7 +266,7 @@ pub(crate) fn image_digest_missing(run: &mut Run<'_, '_>) {
             let reference = Reference::read(&image.text);
             let own =
                 image.place.is_some_and(|place| place.kind == TargetKind::Service && place.get(&["build"]).is_some()) || image.is_built();
-            if reference.digest || is_open(&image.text) || own || image.overridden(&reference).any(|other| other.digest) {
+            if reference.digest || is_open(&image.text) || own || overridden(run, &reference).any(|other| other.digest) {
                 continue;
             }
             let message = format!("image `{}` is not pinned by digest", shorten(&image.text));
@@ -310,7 +310,7 @@ pub(crate) fn image_placeholder(run: &mut Run<'_, '_>) {
     for artifact in run.artifacts() {
         for image in named(artifact) {
             let reference = Reference::read(&image.text);
-            let replaced = image.overridden(&reference).any(|other| other.renamed);
+            let replaced = overridden(run, &reference).any(|other| other.renamed);
             let built = image.place.is_some_and(|place| place.kind == TargetKind::Service && place.get(&["build"]).is_some());
             if hit(&image.text) && !replaced && !built && !image.is_built() {
                 let message = format!("image `{}` is a placeholder", shorten(&image.text));
@@ -349,7 +349,7 @@ pub(crate) fn pull_policy_not_always(run: &mut Run<'_, '_>) {
     for artifact in run.artifacts() {
         for (image, policy) in containers(artifact) {
             let reference = Reference::read(&image.text);
-            let pinned = reference.digest || image.overridden(&reference).any(|other| other.digest);
+            let pinned = reference.digest || overridden(run, &reference).any(|other| other.digest);
             if pinned || is_local(&image) || reference.name.starts_with("localhost/") {
                 continue;
             }
@@ -364,7 +364,7 @@ pub(crate) fn pull_policy_not_always(run: &mut Run<'_, '_>) {
                 None => {
                     let always = reference.tag.is_none_or(|tag| tag == "latest");
                     let complete = image.place.is_some_and(|place| place.complete);
-                    let retagged = image.overridden(&reference).any(|other| other.tag);
+                    let retagged = overridden(run, &reference).any(|other| other.tag);
                     if !is_open(&image.text) && !always && complete && !retagged {
                         let message = format!("container `{name}` has no pull policy, which means IfNotPresent for its tag");
                         run.report(image.node.place(), image.object.clone(), message);
@@ -382,7 +382,7 @@ pub(crate) fn stale_image_possible(run: &mut Run<'_, '_>) {
         for (image, policy) in containers(artifact) {
             let Some(policy) = policy else { continue };
             let reference = Reference::read(&image.text);
-            let fixed = reference.digest || image.overridden(&reference).any(|other| other.tag || other.digest);
+            let fixed = reference.digest || overridden(run, &reference).any(|other| other.tag || other.digest);
             let moves = !fixed && !is_open(&image.text) && reference.tag.is_none_or(|tag| is_mutable(tag, &words));
             let name = image.place.map_or("", |place| place.name());
             let message = match policy.text() {
@@ -425,7 +425,7 @@ pub(crate) fn registry_not_allowed(run: &mut Run<'_, '_>) {
         for image in named(artifact) {
             let reference = Reference::read(&image.text);
             let built = image.place.is_some_and(|place| place.kind == TargetKind::Service && place.get(&["build"]).is_some());
-            let replaced = image.overridden(&reference).any(|other| other.renamed);
+            let replaced = overridden(run, &reference).any(|other| other.renamed);
             if image.text != "auto" && !built && !replaced && outside(&image.text) {
                 let message = format!("image `{}` comes from a registry that is not allowed", shorten(&image.text));
                 run.report(image.node.place(), image.object.clone(), message);

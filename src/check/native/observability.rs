@@ -1,5 +1,6 @@
 //! Native checks of packs observability and rate-limits.
 
+use super::cors::is_true;
 use super::datastores::{judges, span_of};
 use crate::artifact::{Artifact, PathScope, Place, Placement, TargetKind, Variable};
 use crate::check::Run;
@@ -18,10 +19,6 @@ fn is_grafana(image: &str) -> bool {
 /// Whether a value is filled in elsewhere.
 fn is_open(value: &str) -> bool {
     ["${", "$(", "{{", "$__", "<"].iter().any(|mark| value.contains(mark)) || value.starts_with('$')
-}
-
-fn is_true(value: &str) -> bool {
-    matches!(value.trim().to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "on")
 }
 
 fn judged<'a, 'd>(run: &Run<'_, '_>, artifact: &'a Artifact<'d>) -> Vec<&'a Variable<'d>> {

@@ -6,7 +6,7 @@ use crate::artifact::kubernetes::is_policy;
 use crate::artifact::{Artifact, Place, Placement, Role, TargetKind, interpolated, switched_off};
 use crate::check::{Run, Version, shorten};
 use crate::finding::{Confidence, Location, Object, Related, Severity};
-use crate::rule::{ArtifactKind, ParamValue};
+use crate::rule::ArtifactKind;
 use crate::source::Span;
 use crate::syntax::Node;
 
@@ -362,7 +362,7 @@ pub(crate) fn writable_host_path(run: &mut Run<'_, '_>) {
 
 /// Any host path.
 pub(crate) fn host_path_mounted(run: &mut Run<'_, '_>) {
-    let allowed = texts(run, "allow");
+    let allowed = run.active.texts("allow");
     for artifact in run.artifacts() {
         for mount in host_mounts(artifact) {
             if allowed.iter().filter_map(|path| normal(path)).any(|folder| within(&mount.path, &folder)) {
@@ -394,13 +394,6 @@ pub(crate) fn volume_type_not_restricted(run: &mut Run<'_, '_>) {
     }
 }
 
-fn texts(run: &Run<'_, '_>, name: &str) -> Vec<String> {
-    match run.active.params.iter().find(|(known, _)| known == name) {
-        Some((_, ParamValue::Texts(texts))) => texts.clone(),
-        _ => Vec::new(),
-    }
-}
-
 /// The name of a capability without its prefix, in capitals.
 fn capability(text: &str) -> String {
     let upper = text.trim().to_ascii_uppercase();
@@ -429,7 +422,7 @@ const REPORTED: &[&str] = &[
 
 /// Other capabilities outside the list.
 pub(crate) fn capability_added(run: &mut Run<'_, '_>) {
-    let allowed: Vec<String> = texts(run, "allow").iter().map(|text| capability(text)).collect();
+    let allowed: Vec<String> = run.active.texts("allow").iter().map(|text| capability(text)).collect();
     for artifact in run.artifacts() {
         for container in artifact.targets(TargetKind::Container).filter(|container| !is_privileged(container) && !container.windows) {
             for item in container.node.at_path(&["securityContext", "capabilities", "add"]).into_iter().flat_map(Node::items) {

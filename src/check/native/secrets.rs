@@ -8,7 +8,7 @@ use regex::Regex;
 use crate::artifact::{PathScope, Placement};
 use crate::check::{Formats, Run, fill};
 use crate::finding::Object;
-use crate::rule::{ArtifactKind, ParamValue};
+use crate::rule::ArtifactKind;
 use crate::secret::{Verdict, looks_random};
 use crate::source::Span;
 
@@ -154,13 +154,6 @@ pub(crate) fn literal_in_args(run: &mut Run<'_, '_>) {
     }
 }
 
-fn texts<'a>(run: &Run<'a, '_>, param: &str) -> &'a [String] {
-    match run.active.params.iter().find(|(name, _)| name == param) {
-        Some((_, ParamValue::Texts(texts))) => texts,
-        _ => &[],
-    }
-}
-
 /// Text that something fills in before it is used.
 fn is_filled_later(value: &str) -> bool {
     ["{{", "${", "$(", "{%", "<%"].iter().any(|mark| value.contains(mark))
@@ -192,9 +185,9 @@ fn placeholder_pattern(pattern: &str) -> Option<Regex> {
 pub(crate) fn placeholder_value(run: &mut Run<'_, '_>) {
     // Few files have a value to ask about, and patterns are dear.
     let patterns: OnceCell<Vec<Regex>> = OnceCell::new();
-    let wanted = texts(run, "patterns");
+    let wanted = run.active.texts("patterns");
     let patterns = || patterns.get_or_init(|| wanted.iter().filter_map(|pattern| placeholder_pattern(pattern)).collect());
-    let tokens = texts(run, "tokens");
+    let tokens = run.active.texts("tokens");
     for artifact in run.file.artifacts {
         for variable in &artifact.variables {
             let (scope, placement) = (variable.scope, variable.placement);
@@ -218,7 +211,7 @@ pub(crate) fn placeholder_value(run: &mut Run<'_, '_>) {
 
 /// Data about a person among the keys of a `ConfigMap`.
 pub(crate) fn personal_data_in_configmap(run: &mut Run<'_, '_>) {
-    let words: Vec<String> = texts(run, "words").iter().map(|word| word.to_ascii_lowercase()).collect();
+    let words: Vec<String> = run.active.texts("words").iter().map(|word| word.to_ascii_lowercase()).collect();
     for artifact in run.artifacts() {
         for variable in artifact.variables.iter().filter(|variable| variable.placement == Placement::Configmap) {
             let value = variable.value.trim();
