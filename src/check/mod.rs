@@ -395,13 +395,19 @@ fn one_a_value(drafts: Vec<Draft>, rules: &RuleSet) -> Vec<Draft> {
     ranked.sort_by_key(|draft| (precedence(draft), draft.location.span));
     // The spans that are taken do not overlap, so the nearest one before the end decides.
     let mut taken: BTreeMap<u32, u32> = BTreeMap::new();
+    let last_before = |taken: &BTreeMap<u32, u32>, end: u32| taken.range(..end).next_back().map(|(&start, &end)| Span { start, end });
     for draft in ranked {
-        let span = draft.whole.unwrap_or(draft.location.span);
-        let free = taken.range(..span.end).next_back().is_none_or(|(_, &end)| end <= span.start);
-        if free {
-            taken.insert(span.start, span.end);
-            kept.push(draft);
+        let own = draft.location.span;
+        if last_before(&taken, own.end).is_some_and(|taken| taken.end > own.start) {
+            continue;
         }
+        let mut span = draft.whole.unwrap_or(own);
+        while let Some(inner) = last_before(&taken, span.end).filter(|inner| inner.end > span.start) {
+            taken.remove(&inner.start);
+            span = Span { start: span.start.min(inner.start), end: span.end.max(inner.end) };
+        }
+        taken.insert(span.start, span.end);
+        kept.push(draft);
     }
     kept
 }

@@ -231,7 +231,11 @@ fn names_a_port(text: &str) -> bool {
 
 /// The ports that a service publishes by itself; none where Docker ignores them.
 fn published<'d>(place: &Place<'d>) -> Vec<Port<'d>> {
-    let bridged = place.get(&["network_mode"]).is_none_or(|mode| matches!(mode.text(), Some("bridge" | "default")));
+    // Any other mode is the name of a network, which publishes ports as the default one does.
+    let bridged = place
+        .get(&["network_mode"])
+        .and_then(Node::text)
+        .is_none_or(|mode| !matches!(mode, "host" | "none") && !["service:", "container:"].iter().any(|shared| mode.starts_with(shared)));
     let none = [place.get(&["scale"]), place.get(&["deploy", "replicas"])].into_iter().flatten().any(|count| count.text() == Some("0"));
     if !bridged || none {
         return Vec::new();

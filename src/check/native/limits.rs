@@ -250,9 +250,11 @@ pub(crate) fn cpu_limit_below_one_core(run: &mut Run<'_, '_>) {
 pub(crate) fn ephemeral_storage_unset(run: &mut Run<'_, '_>) {
     const STORAGE: &str = "ephemeral-storage";
     for (artifact, place) in running(run).filter(|(_, place)| place.complete && place.image != "auto") {
-        if ["requests", "limits"].iter().any(|list| place.node.at_path(&["resources", list, STORAGE]).is_some()) {
+        // A limit is the request, too; a request alone holds nobody back.
+        if place.node.at_path(&["resources", "limits", STORAGE]).is_some() {
             continue;
         }
+        let requested = place.node.at_path(&["resources", "requests", STORAGE]).is_some();
         let volumes = artifact.targets(TargetKind::Pod).filter_map(|pod| pod.node.get("volumes")).flat_map(Node::items);
         let mounts = |volume: Node<'_>| {
             let mounts = place.node.get("volumeMounts").into_iter().flat_map(Node::items);
@@ -266,12 +268,11 @@ pub(crate) fn ephemeral_storage_unset(run: &mut Run<'_, '_>) {
             continue;
         }
         let at = place.node.get("resources").filter(|resources| resources.is_mapping() && !resources.is_alias()).unwrap_or(place.node);
-        let message = format!("container `{}` has no request or limit of {STORAGE}", place.name());
-        run.report_at(place, at, message).unless =
-            ["limit-range.default.ephemeral-storage", "limit-range.defaultRequest.ephemeral-storage"]
-                .iter()
-                .map(|fact| Excuse::new(fact, artifact))
-                .collect();
+        let missing = if requested { "limit" } else { "request or limit" };
+        let message = format!("container `{}` has no {missing} of {STORAGE}", place.name());
+        let default_request = (!requested).then_some("limit-range.defaultRequest.ephemeral-storage");
+        let facts = std::iter::once("limit-range.default.ephemeral-storage").chain(default_request);
+        run.report_at(place, at, message).unless = facts.map(|fact| Excuse::new(fact, artifact)).collect();
     }
 }
 

@@ -522,7 +522,9 @@ fn container_annotation<'d>(container: &Place<'d>, name: &str) -> Option<&'d str
 
 fn has_seccomp(container: &Place<'_>) -> bool {
     let pod = container.layers.first().and_then(|layer| annotation(layer.node, "seccomp.security.alpha.kubernetes.io/pod"));
-    container.get(&["securityContext", "seccompProfile", "type"]).is_some()
+    // Any other type is refused; `Unconfined` is reported by a rule of its own.
+    let kind = container.get(&["securityContext", "seccompProfile", "type"]).and_then(Node::text);
+    matches!(kind, Some("RuntimeDefault" | "Localhost" | "Unconfined"))
         || pod.is_some()
         || container_annotation(container, "container.seccomp.security.alpha.kubernetes.io").is_some()
 }
