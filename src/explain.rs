@@ -86,6 +86,12 @@ pub(crate) fn write_explanation(rule: &Rule, out: &mut dyn Write) -> io::Result<
                 writeln!(out, "    {line}")?;
             }
         }
+        for (path, text) in &example.beside {
+            writeln!(out, "\nBeside it ({path})")?;
+            for line in text.trim_end().lines() {
+                writeln!(out, "    {line}")?;
+            }
+        }
     }
     if !rule.params.is_empty() {
         writeln!(out, "\nParameters (in preflint.toml below [params.\"{}\"])", rule.id)?;
@@ -162,6 +168,9 @@ fn rule_page(rule: &Rule, anchor: &str) -> String {
     if let Some(example) = &rule.example {
         for (title, text) in [("Reported", &example.bad), ("Mended", &example.good)] {
             let _ = write!(page, "\n{title} in `{}`:\n\n```\n{}\n```\n", example.file, text.trim_end());
+        }
+        for (path, text) in &example.beside {
+            let _ = write!(page, "\nBeside it, `{path}`:\n\n```\n{}\n```\n", text.trim_end());
         }
     }
     if !rule.params.is_empty() {

@@ -7,23 +7,32 @@ use std::sync::Arc;
 use crate::baseline::{Baseline, Known, recognise};
 use crate::check::Draft;
 use crate::config::{self, Profiles, Settings};
+use crate::deploy::Environment;
 use crate::digest::{Binding, digest};
 use crate::finding::{Compared, Coverage, Finding, Location, NotAnalysed, Related, Report, Status, Suppression};
 use crate::line_hash::line_hashes;
-use crate::project::{Build, Group, ObjectFacts, cuts, link, not_excused};
+use crate::project::{Build, Commands, Credential, Group, ObjectFacts, cuts, link, link_credentials, not_excused};
 use crate::rule::Rule;
 use crate::scan::{Outcome, Shown, mask_again, scan_draft};
 use crate::source::{MaskedText, Span};
 use crate::suppress::{Silence, Silencer, Verdict};
-use crate::survey::{Entry, KustomizeRoot, Sort, Survey};
+use crate::survey::{Entry, Sort, Survey};
 use crate::tree::Tree;
+
+/// What is composed, with the facts of its objects.
+type Environments = Vec<(Environment, Vec<ObjectFacts>)>;
 
 /// What all files left together.
 struct Gathered<'s> {
     coverage: Coverage,
     drafts: Vec<Draft>,
+    /// Facts of what is deployed as it stands in its file.
     facts: Vec<ObjectFacts>,
+    environments: Environments,
+    credentials: Vec<Credential>,
     texts: Texts,
+    /// Secrets that only an environment shows.
+    masks: Vec<Location>,
     silencer: Silencer<'s>,
 }
 
@@ -40,6 +49,19 @@ impl Texts {
         self.0.get(path).map_or(1, |shown| shown.text.position(offset).line)
     }
 
+    /// Masks more places of the texts.
+    fn mask(&mut self, places: &[Location]) {
+        let mut of_path: HashMap<&str, Vec<Span>> = HashMap::new();
+        for place in places {
+            of_path.entry(&place.path).or_default().push(place.span);
+        }
+        for (path, spans) in of_path {
+            if let Some(shown) = self.0.get_mut(path) {
+                shown.text = MaskedText::new(shown.text.text(), &spans);
+            }
+        }
+    }
+
     /// Adds the text of a file that was not read as an artifact.
     fn add(&mut self, path: &str, text: MaskedText) {
         self.0.insert(path.into(), Shown { text, bom: false, raw: None });
@@ -49,8 +71,9 @@ impl Texts {
 /// Suppresses, merges, sorts and completes what the files and groups left.
 pub(crate) fn judge(tree: &Tree, survey: &Survey, outcomes: Vec<Outcome>, settings: &Settings, profiles: &Profiles) -> Report {
     let entries: HashMap<&str, &Entry> = survey.entries.iter().map(|entry| (&*entry.path, entry)).collect();
-    let Gathered { mut coverage, drafts, facts, mut texts, mut silencer } = gather(survey, outcomes, settings);
-    let mut drafts: Vec<(Draft, Verdict)> = linked(survey, &entries, &facts, drafts, settings, profiles)
+    let Gathered { mut coverage, drafts, facts, environments, credentials, mut texts, masks, mut silencer } =
+        gather(survey, &entries, outcomes, settings);
+    let mut drafts: Vec<(Draft, Verdict)> = linked(tree, survey, (&facts, &environments, &credentials), drafts, settings, profiles)
         .into_iter()
         .filter(|draft| entries.get(&*draft.location.path).is_none_or(|entry| entry.reported))
         .filter_map(|draft| settings.settle(draft, profiles))
@@ -76,6 +99,11 @@ pub(crate) fn judge(tree: &Tree, survey: &Survey, outcomes: Vec<Outcome>, settin
         }
     }
 
+    texts.mask(&masks);
+    let names = Names::new(&environments);
+    for (draft, _) in &mut drafts {
+        draft.environment = draft.environment.take().and_then(|name| names.shown(&draft.location.path, name));
+    }
     let mut findings: Vec<Finding> = Vec::new();
     for (draft, verdict) in drafts {
         let Some(rule) = settings.rules.rules().get(draft.rule) else { continue };
@@ -116,13 +144,28 @@ pub(crate) fn judge(tree: &Tree, survey: &Survey, outcomes: Vec<Outcome>, settin
     }
 }
 
-fn gather<'s>(survey: &Survey, outcomes: Vec<Outcome>, settings: &'s Settings) -> Gathered<'s> {
+fn gather<'s>(survey: &Survey, entries: &HashMap<&str, &Entry>, outcomes: Vec<Outcome>, settings: &'s Settings) -> Gathered<'s> {
     let silencer = Silencer::new(settings);
-    let mut all = Gathered { coverage: Coverage::default(), drafts: Vec::new(), facts: Vec::new(), texts: Texts::default(), silencer };
+    let mut all = Gathered {
+        coverage: Coverage::default(),
+        drafts: Vec::new(),
+        facts: Vec::new(),
+        environments: Vec::new(),
+        credentials: Vec::new(),
+        texts: Texts::default(),
+        masks: Vec::new(),
+        silencer,
+    };
     let mut quoted: Vec<Span> = Vec::new();
-    for (entry, outcome) in survey.entries.iter().zip(outcomes) {
+    let mut outcomes = outcomes.into_iter();
+    for (entry, outcome) in survey.entries.iter().zip(outcomes.by_ref()) {
         quoted.extend(outcome.quoted);
-        all.facts.extend(outcome.facts);
+        all.masks.extend(outcome.masks);
+        all.credentials.extend(outcome.credentials);
+        match outcome.environment {
+            Some(environment) => all.environments.push((environment, outcome.facts)),
+            None => all.facts.extend(outcome.facts),
+        }
         if !entry.reported {
             continue;
         }
@@ -140,6 +183,12 @@ fn gather<'s>(survey: &Survey, outcomes: Vec<Outcome>, settings: &'s Settings) -
             all.texts.0.insert(Arc::clone(&entry.path), shown);
         }
     }
+    // What remains are environments. Their findings count in files that are part of the scan.
+    for outcome in outcomes {
+        all.masks.extend(outcome.masks);
+        all.drafts.extend(outcome.drafts.into_iter().filter(|draft| entries.contains_key(&*draft.location.path)));
+        all.environments.extend(outcome.environment.map(|environment| (environment, outcome.facts)));
+    }
     for (path, error) in &survey.errors {
         let path: Arc<str> = path.as_str().into();
         all.drafts.extend(scan_draft(settings, "scan/file-unreadable", &path, Span::default(), format!("cannot be read: {error}")));
@@ -154,21 +203,63 @@ fn gather<'s>(survey: &Survey, outcomes: Vec<Outcome>, settings: &'s Settings) -
 
 /// The drafts that no fact excuses, and those of the rules over facts.
 fn linked(
+    tree: &Tree,
     survey: &Survey,
-    entries: &HashMap<&str, &Entry>,
-    facts: &[ObjectFacts],
+    (facts, environments, credentials): (&[ObjectFacts], &Environments, &[Credential]),
     drafts: Vec<Draft>,
     settings: &Settings,
     profiles: &Profiles,
 ) -> Vec<Draft> {
-    let groups = groups(survey, entries, facts);
+    let groups = groups(survey, facts, environments);
+    let by_name: HashMap<&str, &Environment> = environments.iter().map(|(environment, _)| (&*environment.name, environment)).collect();
     let mut linked = not_excused(&groups, drafts);
+    let commands = Commands::new(tree);
     // Every profile looks at all objects, and speaks for its own files only.
     for profile in profiles.all() {
+        let found = link(&groups, settings, &profile.active, &commands).into_iter();
+        let found = found.filter_map(|draft| match by_name.get(&*draft.location.path) {
+            Some(environment) => environment.taken_back(draft),
+            None => Some(draft),
+        });
         let own = |draft: &Draft| std::ptr::eq(profiles.of(&draft.location.path), profile);
-        linked.extend(link(&groups, &settings.rules, &profile.active, &settings.externals).into_iter().filter(own));
+        linked.extend(found.filter(own));
+        linked.extend(link_credentials(credentials, &settings.rules, &profile.active).into_iter().filter(own));
     }
     linked
+}
+
+/// How environments are called in findings.
+struct Names<'a> {
+    /// The environments of each file.
+    of_file: HashMap<&'a str, Vec<&'a str>>,
+}
+
+impl<'a> Names<'a> {
+    fn new(environments: &'a Environments) -> Self {
+        let mut of_file: HashMap<&str, Vec<&str>> = HashMap::new();
+        for (environment, _) in environments {
+            for (_, path) in environment.origins.parts() {
+                of_file.entry(path).or_default().push(&environment.name);
+            }
+        }
+        Self { of_file }
+    }
+
+    /// The name of an environment of a file, without what the names of all its environments begin with; nothing where there
+    /// is only one.
+    fn shown(&self, path: &str, name: String) -> Option<String> {
+        let all = self.of_file.get(path).map(Vec::as_slice).unwrap_or_default();
+        if !all.contains(&name.as_str()) {
+            return Some(name);
+        }
+        let parts = |name: &'a str| name.trim_end_matches('/').split('/');
+        let (first, others) = all.split_first().filter(|(_, others)| !others.is_empty())?;
+        let shared =
+            others.iter().map(|other| parts(first).zip(parts(other)).take_while(|(a, b)| a == b).count()).min().unwrap_or_default();
+        let rest: Vec<&str> = name.trim_end_matches('/').split('/').skip(shared).collect();
+        // An environment may lie above another one.
+        Some(if rest.is_empty() { name.trim_end_matches('/').to_owned() } else { rest.join("/") })
+    }
 }
 
 /// The files that a finding points into.
@@ -227,30 +318,17 @@ fn apply_baseline(baseline: &Baseline, findings: &mut [Finding], settings: &Sett
         .collect()
 }
 
-/// Objects that are deployed together: one group for each kustomization root, one for all plain manifests.
-fn groups<'a>(survey: &Survey, entries: &HashMap<&str, &'a Entry>, all: &'a [ObjectFacts]) -> Vec<Group<'a>> {
-    let build = |root: &KustomizeRoot| Build { labels: root.labels.clone(), open: root.open, ..Build::default() };
-    let mut of_root: Vec<(Build<'a>, Vec<&'a ObjectFacts>)> = survey.roots.iter().map(|root| (build(root), Vec::new())).collect();
-    let mut plain: Vec<&'a ObjectFacts> = Vec::new();
-    for facts in all {
-        match entries.get(&*facts.path) {
-            Some(entry) if !entry.roots.is_empty() => {
-                for (root, namespace) in &entry.roots {
-                    if let Some((build, group)) = of_root.get_mut(*root) {
-                        build.namespaces.extend(namespace.as_deref().map(|namespace| (&*facts.path, namespace)));
-                        group.push(facts);
-                    }
-                }
-            }
-            _ => plain.push(facts),
-        }
-    }
-    let mut groups: Vec<Group<'a>> = of_root
-        .into_iter()
-        .zip(&survey.roots)
-        .filter(|((_, objects), _)| !objects.is_empty())
-        .map(|((build, objects), root)| Group::new(root.folder.clone(), build, objects, &BTreeSet::new()))
+/// Objects that are deployed together: one group for each environment, one for all plain manifests.
+fn groups<'a>(survey: &Survey, plain: &'a [ObjectFacts], environments: &'a Environments) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = environments
+        .iter()
+        .filter(|(_, facts)| !facts.is_empty())
+        .map(|(environment, facts)| {
+            let build = Build { open: environment.open, built: true, ..Build::default() };
+            Group::new(environment.name.to_string(), build, facts.iter().collect(), &BTreeSet::new())
+        })
         .collect();
+    let plain: Vec<&ObjectFacts> = plain.iter().collect();
     let cuts = cuts(&plain);
     // What charts render is not known, and it may be what plain manifests name.
     let open = survey.entries.iter().any(|entry| entry.sort == Sort::ChartTemplate);

@@ -193,7 +193,7 @@ impl FileSecrets {
         }
     }
 
-    fn spans(&self) -> impl Iterator<Item = Span> {
+    pub(crate) fn spans(&self) -> impl Iterator<Item = Span> {
         let tokens = self.tokens.iter().map(|token| token.span);
         let urls = self.url_passwords.iter().map(|url| url.span);
         let arguments = self.arguments.iter().map(|argument| argument.span);

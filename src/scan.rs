@@ -7,12 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use crate::artifact::{self, Artifact, Context, Kustomization, in_example_folder, is_compose, is_kubernetes, is_patch_name};
-use crate::check::{Draft, File, Lazy, check_file};
-use crate::config::{Profile, Profiles, Settings};
-use crate::finding::{Coverage, Object, Report, Severity};
+use crate::artifact::{self, Artifact, Context, Kustomization, in_example_folder, is_compose, is_fragment_name, is_kubernetes};
+use crate::check::{Draft, File, Lazy, Part, check_file};
+use crate::config::{Profiles, Settings};
+use crate::deploy::{Environment, check_compose, check_kustomization, check_release};
+use crate::environment::compose::is_composed;
+use crate::environment::helm::Release;
+use crate::finding::{Coverage, Location, Object, Report, Severity};
 use crate::judge::judge;
-use crate::project::{ObjectFacts, facts};
+use crate::project::{Credential, Files, ObjectFacts, facts};
 use crate::redact::{FileSecrets, random_words, repeated, texts};
 use crate::rule::ArtifactKind;
 use crate::secret;
@@ -31,11 +34,21 @@ pub struct Progress {
     pub total: AtomicUsize,
 }
 
-/// What one file left.
+/// What every check of a scan needs.
+#[derive(Clone, Copy)]
+pub(crate) struct Scan<'a> {
+    pub(crate) tree: &'a Tree,
+    pub(crate) files: &'a Files<'a>,
+    pub(crate) settings: &'a Settings,
+    pub(crate) profiles: &'a Profiles,
+}
+
+/// What one file or environment left.
 #[derive(Default)]
 pub(crate) struct Outcome {
     pub(crate) drafts: Vec<Draft>,
     pub(crate) facts: Vec<ObjectFacts>,
+    pub(crate) credentials: Vec<Credential>,
     /// The masked text and line hashes, where the file has findings.
     pub(crate) shown: Option<Shown>,
     pub(crate) artifacts: BTreeMap<&'static str, usize>,
@@ -46,6 +59,12 @@ pub(crate) struct Outcome {
     pub(crate) quoted: Vec<Span>,
     /// Whether every rule has seen the file, so that a suppression that silences nothing is of no use.
     pub(crate) judged: bool,
+    /// What was composed.
+    pub(crate) environment: Option<Environment>,
+    /// Charts that objects of the file install.
+    pub(crate) releases: Vec<Release>,
+    /// Secrets that an environment shows, in its files.
+    pub(crate) masks: Vec<Location>,
 }
 
 impl Shown {
@@ -64,20 +83,46 @@ pub(crate) struct Shown {
 
 /// Checks what a request asks for.
 pub fn check(tree: &Tree, request: &Request, settings: &Settings, progress: &Progress) -> Report {
-    let survey = Survey::new(tree, request, &settings.exclude);
+    let survey = Survey::new(tree, request, &settings.exclude, &settings.releases);
     let profiles = Profiles::new(settings, survey.entries.iter().map(|entry| &entry.path));
     progress.total.store(survey.entries.len(), Ordering::Relaxed);
-    let outcomes: Vec<Outcome> = survey
-        .entries
-        .par_iter()
-        .map(|entry| {
-            let outcome = catch_unwind(AssertUnwindSafe(|| check_entry(tree, entry, settings, profiles.of(&entry.path))))
-                .unwrap_or_else(|_| failed(entry, settings));
-            progress.done.fetch_add(1, Ordering::Relaxed);
-            outcome
-        })
-        .collect();
+    let files = Files::new(tree, &survey, settings);
+    let scan = Scan { tree, files: &files, settings, profiles: &profiles };
+    let mut tasks: Vec<Task<'_>> = survey.entries.iter().map(Task::File).collect();
+    // Environments follow the files; what they are checked for is independent of them.
+    tasks.extend(survey.compose.iter().map(|environment| {
+        Task::Compose(environment.files.iter().filter_map(|&number| survey.entries.get(number)).map(|entry| &*entry.path).collect())
+    }));
+    tasks.extend(survey.kustomize.iter().map(|folder| Task::Kustomize(folder)));
+    let run = |task: &Task<'_>| {
+        let outcome = catch_unwind(AssertUnwindSafe(|| match task {
+            Task::File(entry) => check_entry(scan, entry),
+            Task::Compose(files) => check_compose(scan, files),
+            Task::Kustomize(folder) => check_kustomization(scan, folder, &survey),
+            Task::Release(release) => check_release(scan, release),
+        }))
+        .unwrap_or_else(|_| failed(task, settings));
+        progress.done.fetch_add(usize::from(matches!(task, Task::File(_))), Ordering::Relaxed);
+        outcome
+    };
+    let mut outcomes: Vec<Outcome> = tasks.par_iter().map(run).collect();
+    // What delivery tools install is known once their objects are read.
+    let found = outcomes.iter_mut().flat_map(|outcome| std::mem::take(&mut outcome.releases));
+    let mut releases: Vec<Release> = settings.releases.iter().map(Release::of_config).chain(found).collect();
+    releases.retain(|release| release.is_here(tree));
+    releases.dedup();
+    outcomes.par_extend(releases.par_iter().map(|release| run(&Task::Release(release))));
     judge(tree, &survey, outcomes, settings, &profiles)
+}
+
+/// A part of a scan that is independent of all others.
+enum Task<'s> {
+    File(&'s Entry),
+    /// The files of a Compose project, in the order they are merged.
+    Compose(Vec<&'s str>),
+    /// The folder of a kustomization.
+    Kustomize(&'s str),
+    Release(&'s Release),
 }
 
 /// Checks the tree that a change began with, for what the request of the changed tree would have shown there.
@@ -125,10 +170,16 @@ impl Report {
     }
 }
 
-fn failed(entry: &Entry, settings: &Settings) -> Outcome {
+fn failed(task: &Task<'_>, settings: &Settings) -> Outcome {
+    let path: Arc<str> = match task {
+        Task::File(entry) => Arc::clone(&entry.path),
+        Task::Compose(files) => files.first().copied().unwrap_or_default().into(),
+        Task::Kustomize(folder) => format!("{folder}/kustomization.yaml").trim_start_matches('/').into(),
+        Task::Release(release) => format!("{}/Chart.yaml", release.chart).trim_start_matches('/').into(),
+    };
     let message = "preflint failed on this file and did not judge it; please report it".to_owned();
     Outcome {
-        drafts: scan_draft(settings, "scan/internal-error", &entry.path, Span::default(), message).into_iter().collect(),
+        drafts: scan_draft(settings, "scan/internal-error", &path, Span::default(), message).into_iter().collect(),
         shown: Some(Shown::nothing()),
         not_analysed: Some("internal error"),
         ..Outcome::default()
@@ -148,7 +199,8 @@ pub(crate) fn syntax_of(sort: Sort) -> Syntax {
 /// Bytes at the start of a JSON file that show whether it is a Kubernetes object.
 const SNIFF: usize = 8 << 10;
 
-fn check_entry(tree: &Tree, entry: &Entry, settings: &Settings, profile: &Profile) -> Outcome {
+fn check_entry(scan: Scan<'_>, entry: &Entry) -> Outcome {
+    let Scan { tree, settings, .. } = scan;
     let other = Outcome { other: true, ..Outcome::default() };
     match entry.sort {
         Sort::Other => return other,
@@ -175,7 +227,7 @@ fn check_entry(tree: &Tree, entry: &Entry, settings: &Settings, profile: &Profil
     }
     let secrets = FileSecrets::scan(&settings.rules.data.secrets, &source);
     if entry.sort == Sort::ChartTemplate {
-        return finish(entry, &source, &Parsed::default(), &[], secrets, (tree, settings, profile), Some("chart template"));
+        return finish(scan, entry, &source, &Parsed::default(), &[], secrets, Part::Whole, Some("chart template"));
     }
     let syntax = syntax_of(entry.sort);
     let parsed = syntax::parse(&source, syntax);
@@ -184,20 +236,17 @@ fn check_entry(tree: &Tree, entry: &Entry, settings: &Settings, profile: &Profil
     }
     // Text that a template engine fills in first is no YAML, and no fault of it.
     if !parsed.errors.is_empty() && is_templated(&source.text, syntax) {
-        return finish(entry, &source, &Parsed::default(), &[], secrets, (tree, settings, profile), Some("template of another tool"));
+        return finish(scan, entry, &source, &Parsed::default(), &[], secrets, Part::Whole, Some("template of another tool"));
     }
-    let kinds: Vec<Option<ArtifactKind>> = parsed.documents.iter().map(|document| document_kind(entry.sort, document)).collect();
+    let kinds: Vec<Option<ArtifactKind>> = parsed.documents.iter().map(|document| document_kind(entry, document)).collect();
     if kinds.iter().all(Option::is_none) && (parsed.errors.is_empty() || !claims(entry.sort, &source.text)) {
         return other;
     }
     let scope = settings.scope(&entry.path);
-    let fragment = entry.patch || is_patch_name(&entry.path) || entry.path.contains(".override.") || entry.path.contains(".override-");
-    let complete = !fragment
-        && !entry.patched
+    let complete = !is_fragment_name(&entry.path)
         && !entry.chart_defaults
         && (parsed.errors.is_empty() || syntax == Syntax::Yaml || syntax == Syntax::Dotenv);
-    let (decorated, crds) = (entry.decorated, entry.sort == Sort::ChartCrd);
-    let context = Context { scope, complete, decorated, crds };
+    let context = Context { scope, complete, crds: entry.sort == Sort::ChartCrd };
     let mut artifacts: Vec<Artifact<'_>> = parsed
         .documents
         .iter()
@@ -216,23 +265,47 @@ fn check_entry(tree: &Tree, entry: &Entry, settings: &Settings, profile: &Profil
             artifact::merge_over(artifact, base.root());
         }
     }
-    finish(entry, &source, &parsed, &artifacts, secrets, (tree, settings, profile), None)
+    let is_compose = |(document, kind): (&Document, &Option<ArtifactKind>)| *kind == Some(ArtifactKind::Compose) && is_composed(document);
+    let alone = !entry.composed && parsed.documents.iter().zip(&kinds).any(is_compose);
+    let part = if alone || entry.composed { Part::Text } else { Part::Whole };
+    let mut outcome = finish(scan, entry, &source, &parsed, &artifacts, secrets, part, None);
+    outcome.releases = parsed
+        .documents
+        .iter()
+        .enumerate()
+        .flat_map(|(number, document)| Release::of_object(&entry.path, number, document.root()))
+        .collect();
+    if alone && entry.reported {
+        let deployed = check_compose(scan, &[&entry.path]);
+        outcome.drafts.extend(deployed.drafts);
+        outcome.environment = deployed.environment;
+        outcome.masks = deployed.masks;
+    }
+    outcome
 }
 
+#[expect(clippy::too_many_arguments, reason = "what was read of a file, piece by piece")]
 fn finish<'d>(
+    scan: Scan<'_>,
     entry: &Entry,
     source: &Arc<Source>,
     parsed: &'d Parsed,
     artifacts: &[Artifact<'d>],
     mut secrets: FileSecrets,
-    (tree, settings, profile): (&Tree, &Settings, &Profile),
+    part: Part,
     not_analysed: Option<&'static str>,
 ) -> Outcome {
+    let Scan { tree, files, settings, profiles } = scan;
     let data = &settings.rules.data;
     secrets.judge(&data.secrets, artifacts);
     let mut outcome = Outcome { not_analysed, ..Outcome::default() };
-    if !entry.patch {
+    if part == Part::Whole {
         outcome.facts = artifacts.iter().filter_map(|artifact| facts(&entry.path, artifact)).collect();
+    }
+    // What git ignores is not published.
+    let published = !(entry.state == State::Ignored && entry.sort == Sort::Dotenv);
+    if published {
+        outcome.credentials = files.credentials(&profiles.of(&entry.path).active, artifacts, &secrets);
     }
     if let Some(text) = &settings.text {
         outcome.quoted = secrets.repeated_in(source, text.text());
@@ -249,6 +322,7 @@ fn finish<'d>(
         outcome.not_analysed = Some("remote base of a kustomization");
     }
     let file = File {
+        part,
         source,
         parsed,
         artifacts,
@@ -257,19 +331,18 @@ fn finish<'d>(
         kubernetes_version: settings.kubernetes_version,
         today: settings.policy.today,
         tree,
+        files,
+        state: entry.state,
         images: &entry.images,
+        problems: &[],
         lazy: Lazy::default(),
     };
-    outcome.drafts = check_file(&file, &profile.active);
-    // What git ignores is not published.
-    if entry.state == State::Ignored && entry.sort == Sort::Dotenv {
+    outcome.drafts = check_file(&file, &profiles.of(&entry.path).active);
+    if !published {
         outcome.drafts.retain(|draft| settings.rules.rules().get(draft.rule).is_none_or(|rule| rule.precedence.is_none()));
     }
     if let Some(limit) = parsed.errors.iter().find(|error| error.limit) {
         outcome.drafts.extend(scan_draft(settings, "scan/limit-exceeded", &entry.path, limit.span, limit.message.clone()));
-    }
-    for (span, what) in artifacts.iter().flat_map(Artifact::elsewhere) {
-        outcome.drafts.extend(scan_draft(settings, "scan/environment-not-evaluated", &entry.path, span, what));
     }
     // Examples are often deployed as they are, but not always.
     if in_example_folder(&entry.path) {
@@ -297,7 +370,6 @@ fn finish<'d>(
         outcome.drafts.extend(draft);
     }
     outcome.directives = directives;
-    let published = !(entry.state == State::Ignored && entry.sort == Sort::Dotenv);
     outcome.judged = outcome.not_analysed.is_none() && parsed.errors.is_empty() && published;
     if !outcome.drafts.is_empty() {
         outcome.shown = Some(shown(source, parsed, &secrets, &said, settings));
@@ -336,7 +408,7 @@ fn may_be_artifact(text: &str) -> bool {
 }
 
 /// Lines that only a template engine can make YAML of.
-fn is_templated(text: &str, syntax: Syntax) -> bool {
+pub(crate) fn is_templated(text: &str, syntax: Syntax) -> bool {
     if syntax != Syntax::Yaml {
         return ["{{", "{%", "<%"].iter().any(|mark| text.contains(mark));
     }
@@ -356,9 +428,10 @@ fn is_placeholder(text: &str) -> bool {
 }
 
 /// What a document is, by the file's name and its content.
-fn document_kind(sort: Sort, document: &Document) -> Option<ArtifactKind> {
+fn document_kind(entry: &Entry, document: &Document) -> Option<ArtifactKind> {
     let root = document.root();
-    match sort {
+    let holds = |keys: &[&str]| root.is_mapping() && keys.iter().any(|key| root.get(key).is_some());
+    match entry.sort {
         Sort::Dotenv => Some(ArtifactKind::Dotenv),
         Sort::WranglerToml | Sort::WranglerJson => Some(ArtifactKind::Wrangler),
         Sort::Kustomization => Some(ArtifactKind::Kustomize),
@@ -367,9 +440,9 @@ fn document_kind(sort: Sort, document: &Document) -> Option<ArtifactKind> {
             let is_kustomization = root.text_of("apiVersion").is_some_and(|api| api.starts_with("kustomize.config.k8s.io/"));
             Some(if is_kustomization { ArtifactKind::Kustomize } else { ArtifactKind::Kubernetes })
         }
-        Sort::Compose if root.is_mapping() && ["services", "include", "volumes", "networks"].iter().any(|key| root.get(key).is_some()) => {
-            Some(ArtifactKind::Compose)
-        }
+        Sort::Compose if holds(&["services", "include", "volumes", "networks"]) => Some(ArtifactKind::Compose),
+        // What a Compose file includes or extends is one, too.
+        Sort::Yaml if entry.composed && holds(&["services"]) => Some(ArtifactKind::Compose),
         Sort::HelmValues if root.is_mapping() => Some(ArtifactKind::HelmValues),
         _ if is_compose(root) => Some(ArtifactKind::Compose),
         _ => None,
@@ -388,8 +461,8 @@ pub(crate) fn mask_again(tree: &Tree, entry: &Entry, settings: &Settings) -> Opt
     let mut secrets = FileSecrets::scan(&settings.rules.data.secrets, &source);
     let parsed = syntax::parse(&source, syntax_of(entry.sort));
     let scope = settings.scope(&entry.path);
-    let context = Context { scope, complete: true, decorated: entry.decorated, crds: false };
-    let kinds = parsed.documents.iter().filter_map(|document| document_kind(entry.sort, document).map(|kind| (kind, document)));
+    let context = Context { scope, complete: true, crds: false };
+    let kinds = parsed.documents.iter().filter_map(|document| document_kind(entry, document).map(|kind| (kind, document)));
     let artifacts: Vec<Artifact<'_>> = kinds.flat_map(|(kind, document)| artifact::artifacts(kind, document.root(), &context)).collect();
     secrets.judge(&settings.rules.data.secrets, &artifacts);
     let Suppressions { directives, .. } = suppress::read(&source, &parsed, &artifacts, &settings.rules, &settings.policy);
@@ -408,8 +481,8 @@ mod tests {
     fn a_failure_on_one_file_is_a_finding() -> Result<(), SetupError> {
         let settings = Settings::new(Arc::new(RuleSet::load(&[])?), &Config::default())?;
         let tree = Tree::default().with("web.yaml", "a: 1\n");
-        let survey = Survey::new(&tree, &Request::default(), &settings.exclude);
-        let outcomes = survey.entries.iter().map(|entry| failed(entry, &settings)).collect();
+        let survey = Survey::new(&tree, &Request::default(), &settings.exclude, &settings.releases);
+        let outcomes = survey.entries.iter().map(|entry| failed(&Task::File(entry), &settings)).collect();
         let profiles = Profiles::new(&settings, std::iter::empty());
         let report = judge(&tree, &survey, outcomes, &settings, &profiles);
         assert_eq!(report.findings.iter().map(|finding| &*finding.rule).collect::<Vec<_>>(), ["scan/internal-error"]);

@@ -1,14 +1,19 @@
 //! The survey: which files there are, what their names say, and which of them are deployed together.
 
+mod compose;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use globset::GlobSet;
 
-use crate::artifact::{ImageOverride, Kustomization, is_remote};
+use crate::artifact::{Kustomization, is_remote};
+use crate::config::Release;
 use crate::source::Source;
 use crate::syntax::{self, Node, Syntax};
 use crate::tree::{Tree, is_below};
+
+pub(crate) use compose::ComposeEnvironment;
 
 /// What git says of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,37 +53,23 @@ pub(crate) struct Entry {
     pub(crate) sort: Sort,
     /// Whether its findings are asked for, or only its facts.
     pub(crate) reported: bool,
-    /// A kustomization names it as a patch.
-    pub(crate) patch: bool,
-    /// A kustomization that uses it may change its objects.
-    pub(crate) patched: bool,
-    /// A kustomization that uses it puts labels or annotations on its objects.
-    pub(crate) decorated: bool,
-    /// Kustomization roots that use it, as indices into `Survey::roots`, with the namespace they put it into.
-    pub(crate) roots: Vec<(usize, Option<String>)>,
-    /// Images that kustomizations which use it replace.
-    pub(crate) images: Vec<ImageOverride>,
-    /// Values files: the chart's own values, which this one is merged over. Compose: the file that it is merged with.
+    /// Names of images that a build tool puts others in the place of.
+    pub(crate) images: Vec<String>,
+    /// Values files: the chart's own values, which this one is merged over.
     pub(crate) base: Option<Arc<str>>,
+    /// What it deploys is judged with its environments; its own text is judged here.
+    pub(crate) composed: bool,
     /// The values that a chart brings along, which every release changes.
     pub(crate) chart_defaults: bool,
-}
-
-/// A kustomization that no other one uses.
-#[derive(Clone, Debug)]
-pub(crate) struct KustomizeRoot {
-    pub(crate) folder: String,
-    /// Keys of the labels that pods and selectors get.
-    pub(crate) labels: BTreeSet<String>,
-    /// Whether it deploys something that is not in the tree.
-    pub(crate) open: bool,
 }
 
 /// The files of a scan.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
     pub(crate) entries: Vec<Entry>,
-    pub(crate) roots: Vec<KustomizeRoot>,
+    /// Folders of the kustomizations that no other one uses.
+    pub(crate) kustomize: Vec<String>,
+    pub(crate) compose: Vec<ComposeEnvironment>,
     /// Path and what went wrong.
     pub(crate) errors: Vec<(String, String)>,
     pub(crate) notes: Vec<String>,
@@ -152,7 +143,7 @@ fn sort(path: &str, charts: &BTreeSet<&str>) -> Sort {
 }
 
 /// `.env`, `.env.production`, `prod.env`, `.dev.vars`, but no code and no `.envrc`.
-fn is_dotenv(name: &str) -> bool {
+pub(crate) fn is_dotenv(name: &str) -> bool {
     const CODE: &[&str] = &[
         ".js", ".ts", ".mjs", ".cjs", ".py", ".rb", ".go", ".md", ".json", ".yaml", ".yml", ".toml", ".sh", ".enc", ".age", ".gpg",
         ".sops", ".vault", ".rs", ".php", ".j2", ".tpl", ".tmpl", ".erb", ".patch", ".diff",
@@ -174,17 +165,6 @@ fn base(path: &str) -> Option<String> {
     let named = stem.strip_prefix("values").is_some_and(|rest| rest.starts_with(['.', '-', '_']))
         || stem.strip_suffix("values").is_some_and(|rest| rest.ends_with(['.', '-', '_']));
     named.then(|| if folder.is_empty() { "values.yaml".to_owned() } else { format!("{folder}/values.yaml") })
-}
-
-/// The files of its folder that a Compose file may be merged with: the plain one of a variant, the override of the plain one.
-fn compose_base(path: &str) -> Vec<String> {
-    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let at = |name: String| if folder.is_empty() { name } else { format!("{folder}/{name}") };
-    let lower = name.to_ascii_lowercase();
-    match lower.strip_suffix(".yaml").or_else(|| lower.strip_suffix(".yml")) {
-        Some(stem @ ("compose" | "docker-compose")) => ["yaml", "yml"].map(|end| at(format!("{stem}.override.{end}"))).into(),
-        _ => ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"].map(|name| at(name.to_owned())).into(),
-    }
 }
 
 /// A folder and those above it, nearest first.
@@ -212,7 +192,7 @@ fn is_chart_crds(folder: &str) -> bool {
 
 impl Survey {
     /// Walks the tree and ties its files together.
-    pub(crate) fn new(tree: &Tree, request: &Request, exclude: &GlobSet) -> Self {
+    pub(crate) fn new(tree: &Tree, request: &Request, exclude: &GlobSet, releases: &[Release]) -> Self {
         let mut survey = Self::default();
         let paths: Vec<String> = if request.paths.is_empty() { vec![String::new()] } else { request.paths.clone() };
         let (mut folders, mut files): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
@@ -236,9 +216,9 @@ impl Survey {
         };
         // Files deployed with a named file may stand anywhere below the root.
         let no_charts = BTreeSet::new();
-        let needs_group = files
-            .iter()
-            .any(|file| matches!(sort(file, &no_charts), Sort::Yaml | Sort::Json | Sort::Kustomization | Sort::HelmValues | Sort::Chart));
+        let is_one_of = |sorts: &[Sort]| files.iter().any(|file| sorts.contains(&sort(file, &no_charts)));
+        let needs_facts = is_one_of(&[Sort::Yaml, Sort::Json, Sort::Kustomization, Sort::HelmValues, Sort::Chart]);
+        let needs_group = needs_facts || is_one_of(&[Sort::Compose]);
         let walked: &[String] = if needs_group { &[String::new()] } else { &folders };
         let mut found: BTreeMap<String, State> = BTreeMap::new();
         for folder in walked {
@@ -279,29 +259,39 @@ impl Survey {
                 state,
                 sort,
                 reported: files.contains(path) || folders.iter().any(|folder| is_below(folder, path)),
-                patch: false,
-                patched: false,
-                decorated: false,
                 chart_defaults: ["values.yaml", "values.yml"].iter().any(|name| {
                     path.strip_suffix(name)
                         .is_some_and(|folder| (folder.is_empty() || folder.ends_with('/')) && charts.contains(folder.trim_end_matches('/')))
                 }),
-                roots: Vec::new(),
                 images: Vec::new(),
-                base: match sort {
-                    Sort::Compose => compose_base(path).into_iter().find(|base| tree.is_file(base)),
-                    _ => base(path).filter(|base| found.contains_key(base)),
-                }
-                .map(Into::into),
+                base: base(path).filter(|base| found.contains_key(base)).map(Into::into),
+                composed: false,
             })
             .collect();
         survey.entries = entries;
         survey.whole = folders.iter().any(String::is_empty);
         survey.tie(tree);
+        survey.compose = compose::environments(tree, &mut survey.entries);
+        // The values of a release are judged together.
+        let own = |chart: &str| ["values.yaml", "values.yml"].map(|name| join(chart, name));
+        let named: BTreeSet<String> =
+            releases.iter().flat_map(|release| own(&release.chart).into_iter().flatten().chain(release.values.iter().cloned())).collect();
+        for entry in survey.entries.iter_mut().filter(|entry| named.contains(&*entry.path)) {
+            entry.composed = true;
+            if entry.sort == Sort::Yaml {
+                entry.sort = Sort::HelmValues;
+            }
+        }
+        if !needs_facts {
+            // Nothing else of the tree matters to Compose files.
+            for entry in survey.entries.iter_mut().filter(|entry| !entry.reported && !entry.composed) {
+                entry.sort = Sort::Other;
+            }
+        }
         survey
     }
 
-    /// Follows the kustomizations to the files they use.
+    /// Finds the kustomizations that no other one uses, and marks the files that they are made of.
     fn tie(&mut self, tree: &Tree) {
         let index: HashMap<Arc<str>, usize> =
             self.entries.iter().enumerate().map(|(index, entry)| (Arc::clone(&entry.path), index)).collect();
@@ -312,60 +302,17 @@ impl Survey {
             kustomizations.insert(folder.to_owned(), kustomization);
         }
         self.take_built(tree);
-        let used: BTreeSet<String> = kustomizations
-            .iter()
-            .flat_map(|(folder, kustomization)| kustomization.resources.iter().filter_map(|resource| join(folder, resource)))
-            .collect();
+        let mut used: BTreeSet<String> = BTreeSet::new();
         for (folder, kustomization) in &kustomizations {
-            for patch in kustomization.patches.iter().filter_map(|patch| join(folder, patch)) {
-                if let Some(entry) = index.get(patch.as_str()).and_then(|&index| self.entries.get_mut(index)) {
-                    entry.patch = true;
-                    entry.images.extend(kustomization.images.iter().cloned());
+            for part in kustomization.resources.iter().chain(&kustomization.patches).filter_map(|part| join(folder, part)) {
+                if let Some(entry) = index.get(part.as_str()).and_then(|&index| self.entries.get_mut(index)) {
+                    entry.composed = true;
+                } else {
+                    used.insert(part);
                 }
             }
         }
-        for folder in kustomizations.keys().filter(|folder| !used.contains(*folder)) {
-            let root = self.roots.len();
-            let mut built = KustomizeRoot { folder: folder.clone(), labels: BTreeSet::new(), open: false };
-            let mut seen = BTreeSet::new();
-            let mut stack = vec![(folder.clone(), (false, false), None, Vec::new())];
-            while let Some((folder, changed, namespace, mut images)) = stack.pop() {
-                if !seen.insert((folder.clone(), changed)) {
-                    continue;
-                }
-                let Some(kustomization) = kustomizations.get(&folder) else {
-                    built.open = true;
-                    continue;
-                };
-                let changed = (changed.0 || kustomization.changes_objects, changed.1 || kustomization.decorates);
-                // The outermost namespace is set last.
-                let namespace = namespace.or_else(|| kustomization.namespace.clone());
-                built.labels.extend(kustomization.labels.iter().cloned());
-                built.open |= kustomization.generates;
-                images.extend(kustomization.images.iter().cloned());
-                for resource in &kustomization.resources {
-                    let Some(resource) = join(&folder, resource) else {
-                        built.open = true;
-                        continue;
-                    };
-                    if let Some(entry) = index.get(resource.as_str()).and_then(|&index| self.entries.get_mut(index)) {
-                        entry.patched |= changed.0;
-                        entry.decorated |= changed.1;
-                        for image in &images {
-                            if !entry.images.contains(image) {
-                                entry.images.push(image.clone());
-                            }
-                        }
-                        if entry.roots.last().is_none_or(|(last, _)| *last != root) {
-                            entry.roots.push((root, namespace.clone()));
-                        }
-                    } else {
-                        stack.push((resource, changed, namespace.clone(), images.clone()));
-                    }
-                }
-            }
-            self.roots.push(built);
-        }
+        self.kustomize = kustomizations.into_keys().filter(|folder| !used.contains(folder)).collect();
     }
 }
 
@@ -383,13 +330,13 @@ impl Survey {
             let folder = path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
             let Some(source) = tree.read(&path).ok().and_then(|bytes| Source::decode(path, bytes).ok()) else { continue };
             let parsed = syntax::parse(&Arc::new(source), Syntax::Yaml);
-            let images: Vec<ImageOverride> = parsed
+            let images: Vec<String> = parsed
                 .documents
                 .iter()
                 .filter_map(|document| document.root().at_path(&["build", "artifacts"]))
                 .flat_map(Node::items)
                 .filter_map(|artifact| artifact.text_of("image"))
-                .map(|name| ImageOverride { name: name.to_owned(), renamed: true, tag: true, digest: false })
+                .map(str::to_owned)
                 .collect();
             for entry in self.entries.iter_mut().filter(|entry| entry.path.starts_with(&folder)) {
                 entry.images.extend(images.iter().cloned());
@@ -411,7 +358,7 @@ fn read_kustomization(tree: &Tree, path: &Arc<str>) -> Option<Kustomization> {
 }
 
 /// A path relative to a folder; nothing for URLs and for paths out of the root.
-fn join(folder: &str, path: &str) -> Option<String> {
+pub(crate) fn join(folder: &str, path: &str) -> Option<String> {
     if is_remote(path) || path.starts_with('/') || path.contains('?') {
         return None;
     }

@@ -203,7 +203,7 @@ fn staged_is_what_the_index_holds() -> Result {
     assert_eq!(shop.findings(&["--staged"])?, ["k8s/web.yaml:12 cpu-request-missing", "k8s/web.yaml:12 memory-limit-missing"]);
     shop.git(&["add", "--all"])?;
     shop.write("k8s/web.yaml", "nothing: here\n")?;
-    assert_eq!(shop.findings(&["--staged"])?, [".env:1 vcs-ci-token"]);
+    assert_eq!(shop.findings(&["--staged"])?, [".env:1 env-file-committed", ".env:1 vcs-ci-token"]);
     // A hook is told where the index is; relative to its own folder.
     let output = Command::new(env!("CARGO_BIN_EXE_preflint"))
         .current_dir(shop.path())
@@ -251,8 +251,33 @@ fn a_base_that_is_not_there_says_what_to_do() -> Result {
 }
 
 #[test]
+fn environment_files_are_judged_by_what_git_tracks() -> Result {
+    let shop = shop()?;
+    shop.write(".gitignore", ".env*\n!.env.public\n.dev.vars\n")?;
+    for path in [".env", ".env.local", ".env.public", ".dev.vars", "deploy/.env"] {
+        shop.write(path, "DB_PASSWORD=Tr0ub4dor-x7Q9-zz\n")?;
+    }
+    let select = ["--select", "dotenv/env-file-committed"];
+    // No pattern covers the one that a negation leaves out; the others are ignored.
+    assert_eq!(shop.findings(&select)?, [".env.public:1 env-file-committed"]);
+    // What is tracked is published, whatever the patterns say.
+    shop.git(&["add", "--force", ".env", "deploy/.env"])?;
+    let output = stdout(&shop.run(&[&["check", "--format", "concise"][..], &select].concat())?);
+    assert!(
+        output.contains(".env:1:1: high dotenv/env-file-committed: git tracks this environment file, which holds a credential"),
+        "{output}"
+    );
+    assert!(output.contains("deploy/.env:1:1: ") && output.contains(".env.public:1:1: ") && !output.contains(".env.local"), "{output}");
+    // A file that is named is judged as in a scan of all.
+    assert_eq!(shop.findings(&[&select[..], &[".env.local"]].concat())?, Vec::<String>::new());
+    assert_eq!(shop.findings(&[&select[..], &[".env"]].concat())?, [".env:1 env-file-committed"]);
+    Ok(())
+}
+
+#[test]
 fn a_baseline_holds_what_was_there() -> Result {
     let shop = shop()?;
+    shop.write("preflint.toml", "ignore = [\"dotenv/env-file-committed\"]\n")?;
     shop.write(".env", "DB_PASSWORD=Tr0ub4dor-x7Q9-zz\n")?;
     assert_eq!(shop.findings(&[])?.len(), 3);
     assert!(shop.good(&["baseline", "create"])?.contains("preflint-baseline.json: 3 findings"));
@@ -353,7 +378,7 @@ fn suppress_writes_what_silences() -> Result {
         ("wrangler.jsonc", &format!("{{\n  \"name\": \"w\",\n  \"vars\": {{\n    \"A_TOKEN\": \"{TOKEN}\"\n  }}\n}}\n")),
         ("wrangler.toml", &format!("name = \"w\"\n[vars]\nA_TOKEN = \"{TOKEN}\"\n")),
         ("p.json", json),
-        ("preflint.toml", "ignore = [\"availability\"]\n"),
+        ("preflint.toml", "ignore = [\"availability\", \"dotenv/env-file-committed\"]\n"),
     ])?;
     let shown = shop.good(&["suppress", "web.yaml:12", "--reason", "runs for a minute", "--until", "2100-01-31", "--dry-run"])?;
     assert_eq!(
@@ -372,7 +397,7 @@ fn suppress_writes_what_silences() -> Result {
     assert!(
         shop.read(".env")?.starts_with(&format!("A_TOKEN={TOKEN} # preflint: ignore[secrets/vcs-ci-token] -- shown in the docs; value="))
     );
-    assert!(shop.read("preflint.toml")?.starts_with("ignore = [\"availability\"]\n\n[[suppressions]]\n"));
+    assert!(shop.read("preflint.toml")?.starts_with("ignore = [\"availability\", \"dotenv/env-file-committed\"]\n\n[[suppressions]]\n"));
     // Another secret is reported, although all the rest is as it was.
     let other = TOKEN.replace("Zq7", "Yq7");
     for path in [".env", "wrangler.jsonc", "wrangler.toml", "web.yaml"] {

@@ -10,21 +10,37 @@ use std::sync::Arc;
 
 use preflint::{Baseline, Config, Progress, Request, RuleSet, Settings, Tree};
 
-/// Rules that report nearly every object: they are checked by themselves, and in no fixture of another rule.
+/// Rules that report nearly every object, or nearly every fixture because it is a part of no whole project: they are
+/// checked by themselves, and in no fixture of another rule.
 const LOUD: &[&str] = &[
     "availability/node-affinity-missing",
     "availability/pdb-unhealthy-eviction-policy-unset",
+    "availability/prestop-missing",
     "availability/priority-class-unset",
     "availability/topology-spread-missing",
+    "dotenv/env-file-committed",
+    "helm/dependency-missing",
+    "datastores/redis-without-auth",
+    "datastores/volume-ephemeral",
     "helm/icon-missing",
+    "images/build-context-missing",
     "limits/cpu-limit-below-one-core",
     "limits/cpu-request-differs-from-limit",
     "limits/ephemeral-storage-unset",
     "limits/memory-request-differs-from-limit",
+    "limits/namespace-without-limit-range",
+    "limits/namespace-without-quota",
     "limits/pids-limit-missing",
+    "network/default-deny-missing",
+    "network/network-policy-missing",
+    "network/workload-publicly-exposed",
+    "privileges/pod-security-level-unset",
     "schema/keys-unsorted",
     "schema/required-annotation-missing",
     "schema/required-label-missing",
+    "wrangler/d1-migrations-missing",
+    "wrangler/entry-missing",
+    "wrangler/worker-unreachable",
 ];
 
 /// Path, 1-based line, and rule without its pack.

@@ -248,6 +248,7 @@ fn no_error_shows_a_secret_in_place_of_a_digest() {
 #[test]
 fn written_lines_do_not_show_a_secret() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
+    fs::write(folder.path().join("preflint.toml"), "ignore = [\"dotenv/env-file-committed\"]\n")?;
     fs::write(folder.path().join(".env"), format!("\u{feff}A_PASSWORD={SECRET} # preflint: ignore[secrets/*] -- known\n"))?;
     let output = Command::new(env!("CARGO_BIN_EXE_preflint")).arg("suppress").arg(folder.path().join(".env")).output()?;
     let out = String::from_utf8(output.stdout)?;

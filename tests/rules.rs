@@ -5,7 +5,7 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
-use preflint::{Config, Preset, Rule, RuleSet, Settings, check_source};
+use preflint::{Config, Preset, Progress, Request, Rule, RuleSet, Settings, Tree, check, check_source};
 
 fn settings(rules: &Arc<RuleSet>, rule: &Rule) -> Result<Settings, Box<dyn Error>> {
     let mut config = Config::parse("preflint.toml", "")?;
@@ -55,7 +55,9 @@ fn examples_are_reported_and_their_mends_are_not() -> Result<(), Box<dyn Error>>
         let Some(example) = rule.example.as_ref().filter(|_| rule.params.iter().all(|param| param.default.is_some())) else { continue };
         let settings = settings(&rules, rule)?;
         for (text, expected) in [(&example.bad, true), (&example.good, false)] {
-            let report = check_source(&example.file, text, &settings);
+            let beside = example.beside.iter().fold(Tree::default(), |tree, (path, text)| tree.with(path.as_str(), text.as_str()));
+            let tree = beside.with(example.file.as_str(), text.as_str());
+            let report = check(&tree, &Request::default(), &settings, &Progress::default());
             let found = report.findings.iter().any(|finding| finding.rule == rule.id);
             if found != expected {
                 let word = if expected { "bad example is not" } else { "good example is" };

@@ -1,8 +1,6 @@
-//! Compose files: services after anchors, merges and `extends` within the file.
+//! Compose files: services after anchors and merges; what they extend is composed before.
 
-use std::borrow::Cow;
-
-use super::{Artifact, Context, Layer, Place, Placement, TargetKind, Variable, embedded};
+use super::{Artifact, Context, Place, Placement, TargetKind, Variable, embedded, interpolated};
 use crate::finding::Object;
 use crate::rule::ArtifactKind;
 use crate::source::Span;
@@ -16,26 +14,6 @@ pub(crate) fn is_compose(root: Node<'_>) -> bool {
         && root
             .get("services")
             .is_some_and(|services| services.is_mapping() && services.entries().iter().any(|(_, service)| runs(*service)))
-}
-
-/// The nodes that a service extends, nearest first, and whether one of them stands in a file that is not read here.
-fn bases<'d>(services: Node<'d>, service: Node<'d>) -> (Vec<Node<'d>>, bool) {
-    let mut found = Vec::new();
-    let mut current = service;
-    loop {
-        let Some(extends) = current.get("extends") else { return (found, false) };
-        let name = extends.text().or_else(|| extends.text_of("service")).unwrap_or_default();
-        if extends.get("file").is_some() {
-            return (found, true);
-        }
-        match services.get(name) {
-            Some(base) if base != service && !found.contains(&base) => {
-                found.push(base);
-                current = base;
-            }
-            _ => return (found, false),
-        }
-    }
 }
 
 /// Profiles that people name after tasks rather than services.
@@ -81,9 +59,9 @@ pub(super) fn artifact<'d>(root: Node<'d>, context: &Context) -> Artifact<'d> {
         let (Some(name), true) = (key.text(), service.is_mapping()) else { continue };
         let object = Object { kind: "service".to_owned(), name: name.to_owned(), ..Object::default() };
         let mut place = Place::new(TargetKind::Service, service, object, context);
-        let (layers, elsewhere) = bases(services, service);
-        place.layers = layers.into_iter().map(|node| Layer { node, inherits: |_| true }).collect();
-        place.complete &= !elsewhere && (place.get(&["image"]).is_some() || place.get(&["build"]).is_some());
+        // `extends` is still there where it could not be followed.
+        let runs = place.get(&["image"]).is_some() || place.get(&["build"]).is_some();
+        place.complete &= runs && service.at_path(&["extends", "file"]).is_none();
         place.image = place.get(&["image"]).and_then(Node::text).unwrap_or_default();
         let task = place.get(&["profiles"]).is_some_and(|profiles| {
             profiles.items().next().is_some()
@@ -98,11 +76,8 @@ pub(super) fn artifact<'d>(root: Node<'d>, context: &Context) -> Artifact<'d> {
             || place.get(&["restart"]).and_then(Node::text) == Some("no")
             || place.get(&["deploy", "restart_policy", "condition"]).and_then(Node::text) == Some("none");
         place.long_running = !place.one_shot;
-        let nodes: Vec<Node<'d>> = std::iter::once(service).chain(place.layers.iter().map(|layer| layer.node)).collect();
         artifact.places.push(place);
-        for node in nodes {
-            variables(&mut artifact, node, name, context);
-        }
+        variables(&mut artifact, service, name, context);
     }
     for (_, config) in root.get("configs").into_iter().flat_map(Node::entries) {
         if let Some(content) = config.get("content") {
@@ -164,65 +139,4 @@ fn push<'d>(
     variable.container = container;
     variable.block = service.span().start;
     artifact.variables.push(variable);
-}
-
-/// A text with the defaults of `${NAME:-default}` put in; where the text is one such expression, the default's own span.
-pub(crate) fn interpolated(text: &str, span: Span) -> (Cow<'_, str>, Span) {
-    if !text.contains("${") {
-        return (Cow::Borrowed(text), span);
-    }
-    if let Some((start, default)) = whole_default(text) {
-        let fits = span.end - span.start == text.len() as u32;
-        let at = if fits { Span::new(span.start as usize + start, span.start as usize + start + default.len()) } else { span };
-        return (Cow::Borrowed(default), at);
-    }
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find("${") {
-        let (before, tail) = rest.split_at_checked(start).unwrap_or((rest, ""));
-        out.push_str(before);
-        let escaped = before.ends_with('$');
-        let Some(end) = tail.find('}') else {
-            rest = tail;
-            break;
-        };
-        let (expression, after) = tail.split_at_checked(end + 1).unwrap_or((tail, ""));
-        match whole_default(expression).filter(|_| !escaped) {
-            Some((_, default)) => out.push_str(default),
-            None => out.push_str(expression),
-        }
-        rest = after;
-    }
-    out.push_str(rest);
-    (Cow::Owned(out), span)
-}
-
-/// The default of a text that is one `${NAME:-default}` or `${NAME-default}`, and its offset.
-fn whole_default(text: &str) -> Option<(usize, &str)> {
-    let inner = text.strip_prefix("${")?.strip_suffix('}')?;
-    let name = inner.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
-    let rest = inner.get(name..)?;
-    let default = rest.strip_prefix(":-").or_else(|| rest.strip_prefix('-'))?;
-    // `${A:-${B:-c}}` is left as it is; two expressions in a row are not one.
-    let one = !default.contains(['{', '}']) && !default.is_empty();
-    one.then(|| (2 + name + (rest.len() - default.len()), default))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn defaults_are_the_effective_values() {
-        fn at(text: &str) -> (Cow<'_, str>, Span) {
-            interpolated(text, Span::new(10, 10 + text.len()))
-        }
-        assert_eq!(at("${A:-secret}"), ("secret".into(), Span::new(15, 21)));
-        assert_eq!(at("${A-secret}"), ("secret".into(), Span::new(14, 20)));
-        assert_eq!(at("${A}").0, "${A}");
-        assert_eq!(at("${A:?required}").0, "${A:?required}");
-        assert_eq!(at("a:${A:-b}@${H:-h}").0, "a:b@h");
-        assert_eq!(at("$${A:-b}").0, "$${A:-b}");
-        assert_eq!(at("${A:-b").0, "${A:-b");
-    }
 }

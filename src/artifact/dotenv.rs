@@ -1,7 +1,6 @@
 //! `.env` files and `.dev.vars`: one variable a line.
 
-use super::compose::interpolated;
-use super::{Artifact, Context, Placement, Variable};
+use super::{Artifact, Context, Placement, Variable, interpolated};
 use crate::finding::Object;
 use crate::rule::ArtifactKind;
 use crate::syntax::Node;

@@ -311,22 +311,13 @@ pub(crate) struct Inner {
     pub(crate) name: String,
     pub(crate) parsed: Parsed,
     pub(crate) object: Object,
-    /// Where each line begins within and outside; empty where the text is written with escapes.
-    lines: Vec<(u32, u32)>,
-    whole: Span,
+    map: LineMap,
 }
 
 impl Inner {
     /// The place in the file of a place in the text.
     pub(crate) fn outer(&self, span: Span) -> Span {
-        let at = |offset: u32| {
-            let line = self.lines.partition_point(|(inner, _)| *inner <= offset).checked_sub(1).and_then(|index| self.lines.get(index));
-            line.map(|(inner, outer)| (outer + (offset - inner)).min(self.whole.end))
-        };
-        match (at(span.start), at(span.end)) {
-            (Some(start), Some(end)) => Span { start, end: end.max(start) },
-            _ => self.whole,
-        }
+        self.map.outer(span)
     }
 }
 
@@ -357,29 +348,55 @@ pub(crate) fn inner_documents(artifact: &Artifact<'_>) -> Vec<Inner> {
         if !parsed.errors.is_empty() && ["{{", "{%", "<%", "${", "$(", "<<"].iter().any(|mark| text.contains(mark)) {
             parsed = Parsed::default();
         }
-        let lines = if value.style() == Style::Literal && !value.is_alias() { line_map(value, text) } else { Vec::new() };
-        found.push(Inner { name: name.to_owned(), parsed, object: artifact.object_at(value, ""), lines, whole: value.value_span() });
+        let raw = value.doc.source.slice(value.value_span());
+        let map = LineMap::new(if value.is_alias() { Style::Plain } else { value.style() }, value.value_span(), raw, text);
+        found.push(Inner { name: name.to_owned(), parsed, object: artifact.object_at(value, ""), map });
     }
     found
 }
 
-/// Where the lines of a literal block begin in its own text and in the file.
-fn line_map(scalar: Node<'_>, text: &str) -> Vec<(u32, u32)> {
-    let span = scalar.value_span();
-    let mut outer = span.start;
-    let mut raw = scalar.doc.source.slice(span).split_inclusive('\n').peekable();
-    // The header of the block is no line of its text.
-    if let Some(header) = raw.next_if(|line| line.trim_start().starts_with('|')) {
-        outer += header.len() as u32;
+/// Where the text of a scalar stands in its file.
+#[derive(Debug)]
+pub(crate) struct LineMap {
+    /// Where each line begins within and outside; empty where the text is written with escapes.
+    lines: Vec<(u32, u32)>,
+    whole: Span,
+}
+
+impl LineMap {
+    /// The map of a scalar that stands at `span` as `raw` and means `text`.
+    pub(crate) fn new(style: Style, span: Span, raw: &str, text: &str) -> Self {
+        let mut lines = Vec::new();
+        if style == Style::Literal {
+            let mut outer = span.start;
+            let mut raw = raw.split_inclusive('\n').peekable();
+            // The header of the block is no line of its text.
+            if let Some(header) = raw.next_if(|line| line.trim_start().starts_with('|')) {
+                outer += header.len() as u32;
+            }
+            let mut inner = 0;
+            for (line, raw) in text.split_inclusive('\n').zip(raw) {
+                let body = line.trim_end_matches('\n').len();
+                let indent = raw.trim_end_matches(['\n', '\r']).len().saturating_sub(body);
+                lines.push((inner, outer + indent as u32));
+                inner += line.len() as u32;
+                outer += raw.len() as u32;
+            }
+        } else if let Some(start) = raw.find(text).filter(|start| raw.len() - text.len() - start <= 1) {
+            lines.push((0, span.start + start as u32));
+        }
+        Self { lines, whole: span }
     }
-    let mut inner = 0;
-    let mut lines = Vec::new();
-    for (line, raw) in text.split_inclusive('\n').zip(raw) {
-        let body = line.trim_end_matches('\n').len();
-        let indent = raw.trim_end_matches(['\n', '\r']).len().saturating_sub(body);
-        lines.push((inner, outer + indent as u32));
-        inner += line.len() as u32;
-        outer += raw.len() as u32;
+
+    /// The place in the file of a place in the text.
+    pub(crate) fn outer(&self, span: Span) -> Span {
+        let at = |offset: u32| {
+            let line = self.lines.partition_point(|(inner, _)| *inner <= offset).checked_sub(1).and_then(|index| self.lines.get(index));
+            line.map(|(inner, outer)| (outer + (offset - inner)).min(self.whole.end))
+        };
+        match (at(span.start), at(span.end)) {
+            (Some(start), Some(end)) => Span { start, end: end.max(start) },
+            _ => self.whole,
+        }
     }
-    lines
 }

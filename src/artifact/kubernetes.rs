@@ -119,9 +119,12 @@ pub(super) fn artifact<'d>(root: Node<'d>, context: &Context) -> Artifact<'d> {
 }
 
 /// Whether Kubernetes makes a role of this kind and name by itself.
-fn is_built_in_role(kind: &str, name: &str) -> bool {
+pub(crate) fn is_built_in_role(kind: &str, name: &str) -> bool {
     let user_facing = kind == "ClusterRole" && matches!(name, "cluster-admin" | "admin" | "edit" | "view");
-    user_facing || name.starts_with("system:") || name.starts_with("kubeadm:")
+    user_facing
+        || name.starts_with("system:")
+        || name.starts_with("kubeadm:")
+        || (kind, name) == ("Role", "extension-apiserver-authentication-reader")
 }
 
 /// The entries of a role; those of an aggregated one are filled by the control plane.

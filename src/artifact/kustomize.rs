@@ -6,15 +6,6 @@ use crate::rule::ArtifactKind;
 use crate::source::Span;
 use crate::syntax::Node;
 
-/// An entry of `images`: what it puts in place of an image's name, tag or digest.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ImageOverride {
-    pub(crate) name: String,
-    pub(crate) renamed: bool,
-    pub(crate) tag: bool,
-    pub(crate) digest: bool,
-}
-
 /// What a kustomization names, as far as grouping needs it. Paths are as written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Kustomization {
@@ -22,56 +13,19 @@ pub(crate) struct Kustomization {
     pub(crate) resources: Vec<String>,
     /// Files that are fragments: patches.
     pub(crate) patches: Vec<String>,
-    /// Whether anything here may change an object beyond names and labels.
-    pub(crate) changes_objects: bool,
-    pub(crate) images: Vec<ImageOverride>,
-    /// The namespace that every object gets.
-    pub(crate) namespace: Option<String>,
-    /// Keys of the labels that pods and selectors get.
-    pub(crate) labels: Vec<String>,
-    /// Whether it puts labels or annotations on every object.
-    pub(crate) decorates: bool,
-    /// Whether objects come from elsewhere than from files, such as from a chart.
-    pub(crate) generates: bool,
 }
 
 impl Kustomization {
     pub(crate) fn read(root: Node<'_>) -> Self {
         let mut found = Self::default();
         for (key, value) in root.entries() {
-            found.decorates |= matches!(key.text(), Some("commonLabels" | "labels" | "commonAnnotations"));
             match key.text().unwrap_or_default() {
-                "resources" | "bases" => found.resources.extend(value.items().filter_map(Node::text).map(str::to_owned)),
-                "components" => {
-                    found.resources.extend(value.items().filter_map(Node::text).map(str::to_owned));
-                    found.changes_objects |= value.items().next().is_some();
-                }
+                "resources" | "bases" | "components" => found.resources.extend(value.items().filter_map(Node::text).map(str::to_owned)),
                 "patches" | "patchesStrategicMerge" | "patchesJson6902" => {
                     let paths =
                         value.items().filter_map(|item| item.text().or_else(|| item.text_of("path"))).filter(|path| !path.contains('\n'));
                     found.patches.extend(paths.map(str::to_owned));
-                    found.changes_objects |= value.items().next().is_some();
                 }
-                "transformers" | "replacements" | "replicas" | "configurations" | "vars" => found.changes_objects = true,
-                "images" => {
-                    let set = |item: Node<'_>, key: &str| item.get(key).is_some_and(|value| !value.is_null());
-                    found.images.extend(value.items().filter_map(|item| {
-                        let name = item.text_of("name")?.to_owned();
-                        Some(ImageOverride { name, renamed: set(item, "newName"), tag: set(item, "newTag"), digest: set(item, "digest") })
-                    }));
-                }
-                "namespace" => found.namespace = value.text().filter(|_| !value.is_null()).map(str::to_owned),
-                "commonLabels" => found.labels.extend(value.entries().iter().filter_map(|(key, _)| key.text()).map(str::to_owned)),
-                "labels" => {
-                    for added in value.items().filter(|item| {
-                        ["includeSelectors", "includeTemplates"].iter().any(|key| item.get(key).and_then(Node::as_bool) == Some(true))
-                    }) {
-                        found.labels.extend(
-                            added.get("pairs").into_iter().flat_map(Node::entries).filter_map(|(key, _)| key.text()).map(str::to_owned),
-                        );
-                    }
-                }
-                "helmCharts" | "helmChartInflationGenerator" | "generators" => found.generates = true,
                 _ => {}
             }
         }

@@ -4,6 +4,8 @@ mod compose;
 mod dotenv;
 mod embedded;
 mod helm;
+mod hosts;
+mod interpolation;
 pub(crate) mod kubernetes;
 mod kustomize;
 mod wrangler;
@@ -18,11 +20,13 @@ use crate::secret::Verdict;
 use crate::source::Span;
 use crate::syntax::Node;
 
-pub(crate) use compose::{interpolated, is_compose};
-pub(crate) use embedded::{Inner, inner_documents, json_pairs};
+pub(crate) use compose::is_compose;
+pub(crate) use embedded::{Inner, LineMap, inner_documents, json_pairs};
 pub(crate) use helm::{merge_over, switched_off};
+pub(crate) use hosts::{host_in, service_in};
+pub(crate) use interpolation::{Form, Part, interpolated, name_at, parts};
 pub(crate) use kubernetes::{is_kubernetes, objects};
-pub(crate) use kustomize::{ImageOverride, Kustomization, is_remote};
+pub(crate) use kustomize::{Kustomization, is_remote};
 pub(crate) use wrangler::worker_entries;
 
 /// What the words of a path (and of an environment) say about where an artifact is used.
@@ -94,7 +98,11 @@ pub(crate) fn in_example_folder(path: &str) -> bool {
 }
 
 /// Whether a path says that the file is merged into another one, whatever does that.
-pub(crate) fn is_patch_name(path: &str) -> bool {
+pub(crate) fn is_fragment_name(path: &str) -> bool {
+    is_patch_name(path) || path.contains(".override.") || path.contains(".override-")
+}
+
+fn is_patch_name(path: &str) -> bool {
     tokens(&path.to_ascii_lowercase()).any(|token| matches!(token, "patch" | "patches"))
 }
 
@@ -194,7 +202,7 @@ pub(crate) struct Place<'d> {
     /// Wrangler: the table that an entry stands in, such as `queues.consumers`.
     pub(crate) list: String,
     pub(crate) scope: PathScope,
-    /// Whether what is missing here is really missing: not a patch, fragment, or patched base.
+    /// Whether what is missing here is really missing: not a patch or fragment.
     pub(crate) complete: bool,
 }
 
@@ -504,8 +512,6 @@ pub(crate) struct Context {
     pub(crate) scope: PathScope,
     /// See `Place::complete`.
     pub(crate) complete: bool,
-    /// A kustomization puts labels or annotations on the objects of the file.
-    pub(crate) decorated: bool,
     /// The file stands in the folder `crds` of a chart.
     pub(crate) crds: bool,
 }
@@ -521,11 +527,9 @@ pub(crate) struct Artifact<'d> {
     pub(crate) commands: Vec<Command<'d>>,
     pub(crate) complete: bool,
     /// See `Context`.
-    pub(crate) decorated: bool,
-    /// See `Context`.
     pub(crate) crds: bool,
     pub(crate) scope: PathScope,
-    /// Values files: the chart's own values, which these are merged over. Compose: the file of the folder that it is merged with.
+    /// Values files: the chart's own values, which these are merged over.
     pub(crate) base: Option<Node<'d>>,
 }
 
@@ -539,7 +543,6 @@ impl<'d> Artifact<'d> {
             variables: Vec::new(),
             commands: Vec::new(),
             complete: context.complete,
-            decorated: context.decorated,
             crds: context.crds,
             scope: context.scope,
             base: None,
@@ -550,30 +553,19 @@ impl<'d> Artifact<'d> {
         self.places.iter().filter(move |place| place.kind == kind)
     }
 
-    /// Parts that stand in a file which is not read with this one: where that is said, and what it means.
-    pub(crate) fn elsewhere(&self) -> Vec<(Span, String)> {
-        if self.kind != ArtifactKind::Compose {
-            return Vec::new();
-        }
-        self.targets(TargetKind::Service)
-            .filter_map(|service| Some((service, service.node.at_path(&["extends", "file"])?)))
-            .map(|(service, file)| {
-                (file.place(), format!("service `{}` extends one of another file; what is missing in it was not judged", service.name()))
-            })
-            .collect()
-    }
-
     /// What a finding at a node is about.
     pub(crate) fn object_at(&self, node: Node<'_>, container: &str) -> Object {
         let path = node.path();
         if self.kind != ArtifactKind::Compose {
             return Object { path, container: container.to_owned(), ..self.object.clone() };
         }
-        // What a service inherits stands in another one.
-        let holds = |service: &&Place<'_>| {
-            if container.is_empty() { service.node.span().contains(node.span()) } else { service.name() == container }
+        // What an anchor brings stands in another service, or in none.
+        let name = match node.keys().as_slice() {
+            _ if !container.is_empty() => container,
+            ["services", name, ..] => name,
+            _ => "",
         };
-        let service = self.targets(TargetKind::Service).find(holds);
+        let service = self.targets(TargetKind::Service).find(|service| service.name() == name);
         Object { path, ..service.map_or_else(|| self.object.clone(), |service| service.object.clone()) }
     }
 }

@@ -10,15 +10,17 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::artifact::{Artifact, ImageOverride, Inner, Place, Subject, TargetKind, Variable, inner_documents};
+use crate::artifact::{Artifact, Inner, Place, Subject, TargetKind, Variable, inner_documents};
+use crate::environment::Problem;
 use crate::error::SetupError;
 use crate::finding::{Confidence, Location, Object, Related, Severity};
-use crate::project::Excuse;
+use crate::project::{Excuse, Files};
 use crate::redact::FileSecrets;
 use crate::rule::{ArtifactKind, Param, ParamValue, Reader, Rule, RuleSet};
 use crate::secret::Format;
 use crate::source::{Source, Span};
 use crate::suppress::Date;
+use crate::survey::State;
 use crate::syntax::{Node, Parsed};
 use crate::tree::Tree;
 
@@ -199,6 +201,15 @@ impl Check {
         }))
     }
 
+    /// Whether it asks what is written in a file rather than what is deployed.
+    fn is_about_text(&self) -> bool {
+        match self {
+            Self::Formats(_) | Self::Native(Native::Text(..)) => true,
+            Self::Declarative(check) => matches!(check.target, Target::Variable(_)),
+            Self::Native(_) => false,
+        }
+    }
+
     /// Whether it is written in the predicate language or as formats.
     pub(crate) fn is_declarative(&self) -> bool {
         !matches!(self, Self::Native(_))
@@ -290,8 +301,20 @@ impl Draft {
     }
 }
 
-/// Everything of one file that checks look at.
+/// What of a file is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All of a file that is deployed as it stands.
+    Whole,
+    /// What is written in a file; what it deploys is judged with its environments.
+    Text,
+    /// What an environment deploys; what is written in its files is judged with each of them.
+    Deployed,
+}
+
+/// Everything of one file that checks look at, or of an environment.
 pub(crate) struct File<'a, 'd> {
+    pub(crate) part: Part,
     pub(crate) source: &'a Source,
     pub(crate) parsed: &'d Parsed,
     pub(crate) artifacts: &'a [Artifact<'d>],
@@ -301,8 +324,12 @@ pub(crate) struct File<'a, 'd> {
     /// The day of the scan, where it is known.
     pub(crate) today: Option<Date>,
     pub(crate) tree: &'a Tree,
-    /// Images that kustomizations which use it replace.
-    pub(crate) images: &'a [ImageOverride],
+    pub(crate) files: &'a Files<'a>,
+    pub(crate) state: State,
+    /// Names of images that a build tool puts others in the place of.
+    pub(crate) images: &'a [String],
+    /// What the environment names and does not have.
+    pub(crate) problems: &'a [Problem],
     pub(crate) lazy: Lazy,
 }
 
@@ -376,11 +403,14 @@ pub(crate) fn check_file(file: &File<'_, '_>, active: &[Active]) -> Vec<Draft> {
         let Some(rule) = file.rules.rules().get(active.index) else { continue };
         let mut run = Run { file, rule, active, all, drafts: Vec::new() };
         for (number, check) in rule.checks.iter().enumerate() {
+            if file.part == if check.is_about_text() { Part::Deployed } else { Part::Text } {
+                continue;
+            }
             match check {
                 Check::Formats(formats) => native::formats(&mut run, number, formats),
                 Check::Declarative(check) => check.run(&mut run),
-                Check::Native(Native::File(_, function)) => function(&mut run),
-                Check::Native(Native::Project(..)) => {}
+                Check::Native(Native::File(_, function) | Native::Text(_, function)) => function(&mut run),
+                Check::Native(Native::Project(..) | Native::Credentials(..)) => {}
             }
         }
         drafts.append(&mut run.drafts);

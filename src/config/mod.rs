@@ -18,7 +18,7 @@ use crate::syntax::{self, Document, NodeId, Syntax};
 
 pub use schema::config_schema;
 pub use settings::Settings;
-pub(crate) use settings::{Entry, Profile, Profiles};
+pub(crate) use settings::{Entry, Profiles};
 
 /// Name of the configuration file, at the root.
 pub(crate) const FILE: &str = "preflint.toml";
@@ -61,6 +61,7 @@ pub struct Config {
     params: Params,
     overrides: Vec<Override>,
     environments: Vec<Environment>,
+    releases: Vec<Release>,
     suppressions: Vec<Suppress>,
     /// The file, to underline what turns out to be wrong once the rules are known.
     document: Option<Arc<Document>>,
@@ -92,6 +93,20 @@ struct Environment {
     paths: Vec<String>,
     /// One of `SCOPES`.
     scope: Option<String>,
+}
+
+/// A `[[releases]]`: one installation of a chart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Release {
+    pub(crate) name: String,
+    /// Empty where it is given at deploy time.
+    pub(crate) namespace: String,
+    /// Folder of the chart, from the root.
+    pub(crate) chart: String,
+    /// Which environment it belongs to; empty where there is only one.
+    pub(crate) environment: String,
+    /// Values files, from the root; later ones win, and all win over the chart's own.
+    pub(crate) values: Vec<String>,
 }
 
 /// A `[[suppressions]]`.
@@ -137,6 +152,7 @@ const KEYS: &[Key] = &[
     key("inline-suppressions", "Whether comments and annotations may silence findings; true unless set."),
     key("require-reason", "Whether a suppression without a reason silences nothing; true unless set."),
     key("environments", "Named environments and the files that belong to them."),
+    key("releases", "Installations of charts of this repository: where to, and with which values files."),
     key("overrides", "Other settings for some files or environments; later ones win."),
     key("suppressions", "Findings that may stay, where a comment in the file is not possible."),
     key("migrate", "Help to come from another tool."),
@@ -152,6 +168,13 @@ const OVERRIDE_KEYS: &[Key] = &[
 const ENVIRONMENT_KEYS: &[Key] = &[
     key("paths", "Globs of paths, from the root, that belong to the environment."),
     key("scope", "Whether what is deployed there is production or development; judged by the words of the path unless set."),
+];
+const RELEASE_KEYS: &[Key] = &[
+    key("name", "Name of the release."),
+    key("namespace", "The namespace that it is installed into."),
+    key("chart", "Folder of the chart, from the root."),
+    key("environment", "The environment that it belongs to, where a chart is installed more than once."),
+    key("values", "Values files, from the root, in the order of `helm install --values`: later ones win."),
 ];
 const SUPPRESSION_KEYS: &[Key] = &[
     key("rules", "Ids of rules, or `pack/*`."),
@@ -206,6 +229,7 @@ impl Config {
                     config.environments =
                         value.pairs(&[])?.into_iter().map(|(name, value)| environment(name, value)).collect::<Result<_, _>>()?;
                 }
+                "releases" => config.releases = value.items()?.into_iter().map(release).collect::<Result<_, _>>()?,
                 "overrides" => config.overrides = value.items()?.into_iter().map(read_override).collect::<Result<_, _>>()?,
                 "suppressions" => config.suppressions = value.items()?.into_iter().map(suppression).collect::<Result<_, _>>()?,
                 _ => {
@@ -282,6 +306,25 @@ fn environment(name: &str, value: Reader<'_>) -> Result<Environment, SetupError>
         return Err(table_error(value, "an environment has `paths`, the globs of the files that belong to it"));
     }
     Ok(environment)
+}
+
+fn release(value: Reader<'_>) -> Result<Release, SetupError> {
+    let mut release = Release::default();
+    // Paths are compared as the walk gives them.
+    let path = |value: Reader<'_>| value.text().map(|text| text.trim_start_matches("./").trim_end_matches('/').to_owned());
+    for (key, value) in value.pairs(&names(RELEASE_KEYS))? {
+        match key {
+            "name" => value.text()?.clone_into(&mut release.name),
+            "namespace" => value.text()?.clone_into(&mut release.namespace),
+            "chart" => release.chart = path(value)?,
+            "environment" => value.text()?.clone_into(&mut release.environment),
+            _ => release.values = value.items()?.into_iter().map(path).collect::<Result<_, _>>()?,
+        }
+    }
+    if release.name.is_empty() || value.node.get("chart").is_none() {
+        return Err(table_error(value, "a release has `name` and `chart`, the folder of its chart"));
+    }
+    Ok(release)
 }
 
 fn read_override(value: Reader<'_>) -> Result<Override, SetupError> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{ENVIRONMENT_KEYS, KEYS, Key, MIGRATE_KEYS, OVERRIDE_KEYS, SCOPES, SUPPRESSION_KEYS};
+use super::{ENVIRONMENT_KEYS, KEYS, Key, MIGRATE_KEYS, OVERRIDE_KEYS, RELEASE_KEYS, SCOPES, SUPPRESSION_KEYS};
 use crate::finding::{Confidence, Severity};
 use crate::rule::{ParamType, RuleSet};
 use crate::suppress::Peer;
@@ -57,6 +57,7 @@ fn property(key: &str, rules: &RuleSet) -> Value {
         "min-confidence" => json!({"enum": Confidence::ALL.map(Confidence::word)}),
         "inline-suppressions" | "require-reason" => json!({"type": "boolean"}),
         "environments" => json!({"type": "object", "additionalProperties": required(object(ENVIRONMENT_KEYS, rules), &["paths"])}),
+        "releases" => json!({"type": "array", "items": required(object(RELEASE_KEYS, rules), &["name", "chart"])}),
         "overrides" => json!({"type": "array", "items": object(OVERRIDE_KEYS, rules)}),
         "suppressions" => json!({"type": "array", "items": required(object(SUPPRESSION_KEYS, rules), &["rules"])}),
         "migrate" => object(MIGRATE_KEYS, rules),
@@ -64,7 +65,7 @@ fn property(key: &str, rules: &RuleSet) -> Value {
         "scope" => json!({"enum": SCOPES}),
         "until" => json!({"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}),
         "value" => json!({"type": "string", "pattern": "^[0-9a-f]{16}$"}),
-        "exclude" | "externals" | "paths" | "env" => texts(),
+        "exclude" | "externals" | "paths" | "env" | "values" => texts(),
         _ => json!({"type": "string"}),
     }
 }
@@ -115,6 +116,7 @@ mod tests {
             "severity": {"limits/memory-limit-missing": "high"},
             "params": {"limits/memory-limit-missing": {"compose-files": "all"}},
             "environments": {"prod": {"paths": ["live/**"], "scope": "production"}},
+            "releases": [{"name": "shop", "namespace": "shop", "chart": "charts/shop", "environment": "prod", "values": ["prod.yaml"]}],
             "overrides": [{"paths": ["test/**"], "ignore": ["secrets/*"]}, {"env": ["prod"], "severity": {"limits": "high"}}],
             "suppressions": [{"rules": ["limits/*"], "kind": "Job", "reason": "short", "until": "2027-01-01", "value": "0123456789abcdef"}],
             "migrate": {"honor": ["kube-linter"]},
@@ -126,6 +128,7 @@ mod tests {
             json!({"params": {"limits/memory-limit-missing": {"compose-file": "all"}}}),
             json!({"suppressions": [{"kind": "Job"}]}),
             json!({"environments": {"prod": {}}}),
+            json!({"releases": [{"name": "shop"}]}),
             json!({"migrate": {"honor": ["kubelinter"]}}),
         ] {
             assert!(!validator.is_valid(&bad), "{bad}");

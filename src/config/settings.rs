@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use globset::{Glob, GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 
-use super::{Config, Environment, FILE, Override, Params, Severities, Suppress, table_place};
+use super::{Config, Environment, FILE, Override, Params, Release, Severities, Suppress, table_place};
 use crate::artifact::PathScope;
 use crate::baseline::Baseline;
 use crate::check::{Active, Draft, Version};
 use crate::digest::Binding;
+use crate::environment::compose::files_of;
 use crate::error::SetupError;
 use crate::finding::{Confidence, Location, Object, Severity};
 use crate::redact::masked;
@@ -30,6 +31,7 @@ pub struct Settings {
     severity: Vec<Option<Severity>>,
     overrides: Vec<Settled>,
     environments: Vec<(String, GlobSet, Option<PathScope>)>,
+    pub(crate) releases: Vec<Release>,
     /// Suppressions of the configuration.
     pub(crate) entries: Vec<Entry>,
     /// The configuration's text, once something of it may have to be shown.
@@ -177,6 +179,7 @@ impl Settings {
             severity,
             overrides: config.overrides.iter().map(|given| config.settle(&rules, given)).collect::<Result<_, _>>()?,
             environments: config.environments.iter().map(|given| config.resolve_environment(given)).collect::<Result<_, _>>()?,
+            releases: config.releases.clone(),
             entries: config.suppressions.iter().map(|given| config.entry(&rules, given)).collect::<Result<_, _>>()?,
             text: config.masked(&rules),
             policy,
@@ -273,11 +276,16 @@ impl Settings {
         profile.runs(draft.rule).then_some(draft)
     }
 
-    /// The environments of a file: those of the configuration that hold it, and those that hold the folder it is deployed from.
+    /// The environments of a file: those of the configuration that hold it, and those that hold the folder or a file it is
+    /// deployed from.
     pub(crate) fn environments_of<'s>(&'s self, path: &str, deployed_from: Option<&'s str>) -> Vec<&'s str> {
-        let holds = |set: &GlobSet| set.is_match(path) || deployed_from.is_some_and(|folder| set.is_match(folder));
+        let deployed_from = deployed_from.map(|folder| folder.trim_end_matches('/'));
+        let files: Vec<String> = deployed_from.map(files_of).into_iter().flatten().collect();
+        let from = |set: &GlobSet| deployed_from.is_some_and(|name| set.is_match(name)) || files.iter().any(|file| set.is_match(file));
+        let holds = |set: &GlobSet| set.is_match(path) || from(set);
         let known = self.environments.iter().filter(|(_, paths, _)| holds(paths)).map(|(name, ..)| name.as_str());
-        known.chain(deployed_from).collect()
+        let own = deployed_from.into_iter().flat_map(|folder| [folder, folder.rsplit('/').next().unwrap_or(folder)]);
+        known.chain(own).collect()
     }
 
     /// Whether a path is production or development: as the configuration says, else by the words in it.

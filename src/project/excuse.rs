@@ -84,10 +84,17 @@ pub(crate) fn not_excused(groups: &[Group<'_>], drafts: Vec<Draft>) -> Vec<Draft
             }
         }
     }
+    let by_name: HashMap<&str, usize> =
+        groups.iter().enumerate().filter(|(_, group)| !group.name.is_empty()).map(|(index, group)| (group.name.as_str(), index)).collect();
     drafts
         .into_iter()
         .filter(|draft| {
-            let homes = of_path.get(&*draft.location.path).map(Vec::as_slice).unwrap_or_default();
+            // What an environment deploys is excused there; what stands in a file, wherever it is deployed.
+            let built = draft.environment.as_deref().and_then(|name| by_name.get(name));
+            let homes = match built {
+                Some(index) => std::slice::from_ref(index),
+                None => of_path.get(&*draft.location.path).map(Vec::as_slice).unwrap_or_default(),
+            };
             let excused = |index: &usize| {
                 groups.get(*index).is_some_and(|group| draft.unless.iter().any(|excuse| excuse.holds(&draft.location.path, group)))
             };

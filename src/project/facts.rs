@@ -3,8 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::network::{self, GatewayFacts, MonitorFacts, PolicyFacts, RouteFacts, ServiceFacts};
+use super::pods::{self, ConfigFacts, PodFacts};
+use super::references::{Links, links};
+use super::traffic::{Traffic, traffic};
 use crate::artifact::kubernetes::{api_group, pod_template};
-use crate::artifact::{Artifact, Role, TargetKind};
+use crate::artifact::{Artifact, PathScope, Role, TargetKind};
 use crate::finding::Object;
 use crate::rule::ArtifactKind;
 use crate::source::Span;
@@ -18,7 +22,7 @@ pub(crate) struct Spanned {
 }
 
 impl Spanned {
-    fn of(node: Option<Node<'_>>) -> Option<Self> {
+    pub(super) fn of(node: Option<Node<'_>>) -> Option<Self> {
         node.filter(|node| !node.is_null()).and_then(|node| Some(Self { text: node.text()?.to_owned(), span: node.place() }))
     }
 }
@@ -33,7 +37,7 @@ pub(crate) struct Selector {
 
 impl Selector {
     /// A `matchLabels`/`matchExpressions` selector.
-    fn read(node: Node<'_>) -> Self {
+    pub(super) fn read(node: Node<'_>) -> Self {
         let expressions = node.get("matchExpressions").into_iter().flat_map(Node::items);
         Self {
             labels: node.get("matchLabels").map(labels).unwrap_or_default(),
@@ -69,7 +73,7 @@ impl Selector {
     }
 }
 
-fn labels(node: Node<'_>) -> BTreeMap<String, String> {
+pub(super) fn labels(node: Node<'_>) -> BTreeMap<String, String> {
     node.entries().into_iter().filter_map(|(key, value)| Some((key.text()?.to_owned(), value.text()?.to_owned()))).collect()
 }
 
@@ -88,6 +92,11 @@ pub(crate) struct ContainerFacts {
     pub(crate) complete: bool,
     /// Resources that have an effective request (or a limit, which sets it).
     pub(crate) requests: Vec<String>,
+    pub(crate) image: String,
+    /// CPU and memory that it asks for itself, where that is known.
+    pub(crate) amounts: [Option<f64>; 2],
+    /// What it does when it is told to stop: the seconds of a sleep, or zero for anything else.
+    pub(crate) pre_stop: Option<f64>,
 }
 
 /// A declared container port.
@@ -108,6 +117,7 @@ pub(crate) struct WorkloadFacts {
     pub(crate) replicas_span: Option<Span>,
     pub(crate) long_running: bool,
     pub(crate) containers: Vec<ContainerFacts>,
+    pub(crate) pod: Box<PodFacts>,
 }
 
 /// An HPA metric on a resource.
@@ -143,17 +153,64 @@ pub(crate) enum Detail {
     Service {
         /// None where it selects no pods by itself.
         selector: Option<Selector>,
+        selector_span: Span,
         ports: Vec<Spanned>,
+        face: ServiceFacts,
     },
+    /// What restricts the network of pods.
+    NetworkPolicy(PolicyFacts),
+    /// What leads traffic from outside to Services.
+    Route(RouteFacts),
+    Gateway(GatewayFacts),
+    /// A `ServiceMonitor` or a `PodMonitor`.
+    Monitor(MonitorFacts),
+    Namespace {
+        labels: BTreeMap<String, String>,
+        /// The level of Pod Security that is enforced.
+        level: Option<Spanned>,
+        /// An annotation says why that level is needed.
+        reason: bool,
+    },
+    /// What a `ResourceQuota` allows of each resource; of all pods of its namespace, or of some.
+    Quota {
+        hard: Vec<(String, f64, Span)>,
+        scoped: bool,
+        empty: bool,
+    },
+    /// Access modes of a claim, and its class.
+    Claim {
+        modes: Vec<String>,
+        class: Option<String>,
+    },
+    /// A `StorageClass` all of whose volumes are in one zone.
+    ZonalStorage(Spanned),
+    /// The kind and name that a `VerticalPodAutoscaler` targets.
+    VerticalAutoscaler {
+        target: (String, String),
+    },
+    /// A `ConfigMap` with settings that rules over several objects ask about.
+    Config(ConfigFacts),
+    /// A Helm release: what it renders is not known.
+    Release,
+    /// What an object does for every namespace, as the kind that would do it for one.
+    Given(Vec<&'static str>),
     /// Whether it keeps its token from pods, and whether it has a cloud identity.
     ServiceAccount {
         no_token: bool,
         identity: bool,
     },
-    /// A binding: kind and name of the role, and the accounts (namespace, name) that get it.
+    /// A binding: kind and name of the role, the accounts (namespace, name) that get it, and the users and groups
+    /// (kind, name).
     Binding {
         role: (String, String),
         accounts: Vec<(String, String)>,
+        people: Vec<(String, String)>,
+    },
+    /// Whether a role grants everything, commands in any pod by a wildcard, or nothing.
+    Role {
+        everything: bool,
+        commands: bool,
+        nothing: bool,
     },
     /// Fields that a `LimitRange` of type Container sets, such as `default.memory`.
     LimitRange {
@@ -180,9 +237,18 @@ pub(crate) struct ObjectFacts {
     pub(crate) object: Object,
     /// The value of metadata.name, or what stands for the object.
     pub(crate) name_span: Span,
+    /// The value of metadata.namespace.
+    pub(crate) namespace_span: Option<Span>,
+    /// Whether the API server completes its name.
+    pub(crate) generated_name: bool,
+    /// Whether it is an object, and not what builds some.
+    pub(crate) kubernetes: bool,
     /// See `Place::complete`.
     pub(crate) complete: bool,
+    pub(crate) scope: PathScope,
     pub(crate) detail: Detail,
+    pub(crate) traffic: Option<Traffic>,
+    pub(crate) links: Links,
 }
 
 /// The facts of an artifact; none for kinds that project rules do not look at.
@@ -213,26 +279,30 @@ pub(crate) fn facts(path: &Arc<str>, artifact: &Artifact<'_>) -> Option<ObjectFa
                 .and_then(|spec| spec.get("selector"))
                 .map(|node| Selector { labels: labels(node), ..Selector::default() })
                 .filter(|selector| !selector.is_empty()),
+            selector_span: spec.and_then(|spec| spec.get("selector")).or(spec).unwrap_or(root).place(),
             ports: spec
                 .and_then(|spec| spec.get("ports"))
                 .into_iter()
                 .flat_map(Node::items)
                 .filter_map(|port| Spanned::of(port.get("targetPort").or_else(|| port.get("port"))))
                 .collect(),
+            face: network::service(artifact),
         },
         ("Kustomization", "kustomize.toolkit.fluxcd.io") if spec.is_some_and(|spec| spec.get("targetNamespace").is_some()) => {
             Detail::Delivery
         }
+        ("HelmRelease" | "HelmChart", _) => Detail::Release,
         ("Application" | "ApplicationSet", "argoproj.io") => application(root),
         ("ServiceAccount", "") => service_account(root),
         ("RoleBinding" | "ClusterRoleBinding", "rbac.authorization.k8s.io") => binding(root),
+        ("Role" | "ClusterRole", "rbac.authorization.k8s.io") => role(root),
         ("PriorityClass", "scheduling.k8s.io") if root.get("globalDefault").and_then(Node::as_bool) == Some(true) => {
             Detail::DefaultPriority
         }
         ("LimitRange", "") => Detail::LimitRange { fields: limit_range(spec.unwrap_or(root)) },
         _ => match pod_template(root) {
             Some(template) => workload(artifact, template),
-            None => Detail::Other,
+            None => network::detail(artifact, group).or_else(|| pods::detail(artifact, group)).unwrap_or(Detail::Other),
         },
     };
     let name = root.at_path(&["metadata", "name"]).or_else(|| root.at_path(&["metadata", "generateName"]));
@@ -241,8 +311,14 @@ pub(crate) fn facts(path: &Arc<str>, artifact: &Artifact<'_>) -> Option<ObjectFa
         group: group.to_owned(),
         object: artifact.object.clone(),
         name_span: name.unwrap_or(root).place(),
+        namespace_span: root.at_path(&["metadata", "namespace"]).filter(|node| !node.is_null()).map(Node::place),
+        generated_name: root.at_path(&["metadata", "name"]).is_none(),
+        kubernetes: artifact.kind == ArtifactKind::Kubernetes,
         complete: artifact.complete,
+        scope: artifact.scope,
         detail,
+        traffic: traffic(artifact, group),
+        links: links(artifact),
     })
 }
 
@@ -259,14 +335,37 @@ fn service_account(root: Node<'_>) -> Detail {
 
 fn binding(root: Node<'_>) -> Detail {
     let role = |key| root.at_path(&["roleRef", key]).and_then(Node::text).unwrap_or_default().to_owned();
-    let subjects = root.get("subjects").into_iter().flat_map(Node::items);
+    let subjects = || root.get("subjects").into_iter().flat_map(Node::items);
     let text = |node: Node<'_>, key| node.text_of(key).unwrap_or_default().to_owned();
     Detail::Binding {
         role: (role("kind"), role("name")),
-        accounts: subjects
+        accounts: subjects()
             .filter(|subject| subject.text_of("kind") == Some("ServiceAccount"))
             .map(|subject| (text(subject, "namespace"), text(subject, "name")))
             .collect(),
+        people: subjects()
+            .filter(|subject| subject.text_of("kind") != Some("ServiceAccount"))
+            .map(|subject| (text(subject, "kind"), text(subject, "name")))
+            .collect(),
+    }
+}
+
+fn role(root: Node<'_>) -> Detail {
+    const WRITES: &[&str] = &["get", "list", "create", "update", "patch", "delete"];
+    let entries = || root.get("rules").into_iter().flat_map(Node::items);
+    let has = |entry: Node<'_>, key, word: &str| entry.get(key).into_iter().flat_map(Node::items).any(|item| item.text() == Some(word));
+    let unnamed = |entry: Node<'_>| entry.get("resourceNames").is_none_or(|names| names.items().next().is_none());
+    Detail::Role {
+        everything: entries().any(|entry| {
+            let every_verb = has(entry, "verbs", "*") || WRITES.iter().all(|verb| has(entry, "verbs", verb));
+            every_verb && ["apiGroups", "resources"].into_iter().all(|key| has(entry, key, "*")) && unnamed(entry)
+        }),
+        commands: entries().any(|entry| {
+            let pods = ["pods/exec", "pods/attach"].iter().any(|resource| has(entry, "resources", resource));
+            let core = has(entry, "apiGroups", "") || has(entry, "apiGroups", "*");
+            core && pods && has(entry, "verbs", "*") && unnamed(entry)
+        }),
+        nothing: root.get("aggregationRule").is_none() && entries().next().is_none(),
     }
 }
 
@@ -382,6 +481,9 @@ fn workload(artifact: &Artifact<'_>, template: Node<'_>) -> Detail {
                 has_readiness: container.get(&["readinessProbe"]).is_some(),
                 complete: container.complete,
                 requests,
+                image: container.image.to_owned(),
+                amounts: pods::amounts(node),
+                pre_stop: pods::pre_stop(node),
             }
         })
         .collect();
@@ -391,11 +493,12 @@ fn workload(artifact: &Artifact<'_>, template: Node<'_>) -> Detail {
         replicas_span: artifact.root.at_path(&["spec", "replicas"]).filter(|node| !node.is_null()).map(Node::place),
         long_running: place.is_some_and(|place| place.long_running),
         containers,
+        pod: Box::new(pods::pod(artifact, template)),
     })
 }
 
 /// Sorts of objects that project rules look up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum FactSort {
     Workload,
     DisruptionBudget,
@@ -403,14 +506,43 @@ pub(crate) enum FactSort {
     Service,
     ServiceAccount,
     Binding,
+    Role,
+    Entrance,
+    Hosts,
+    Mesh,
+    Certificate,
+    Issuer,
     LimitRange,
     DefaultPriority,
     Application,
     Delivery,
+    NetworkPolicy,
+    Route,
+    Gateway,
+    ServiceMonitor,
+    PodMonitor,
+    Namespace,
+    Quota,
+    Claim,
+    ZonalStorage,
+    VerticalAutoscaler,
+    Config,
+    Release,
+    Given,
     Other,
 }
 
 impl Detail {
+    /// What the object selects others by their labels with.
+    pub(crate) fn selector(&self) -> Option<&Selector> {
+        match self {
+            Self::DisruptionBudget { selector, .. } | Self::Service { selector, .. } => selector.as_ref(),
+            Self::NetworkPolicy(policy) => Some(&policy.selector),
+            Self::Monitor(monitor) => Some(&monitor.selector),
+            _ => None,
+        }
+    }
+
     pub(crate) fn sort(&self) -> FactSort {
         match self {
             Self::Workload(_) => FactSort::Workload,
@@ -419,10 +551,24 @@ impl Detail {
             Self::Service { .. } => FactSort::Service,
             Self::ServiceAccount { .. } => FactSort::ServiceAccount,
             Self::Binding { .. } => FactSort::Binding,
+            Self::Role { .. } => FactSort::Role,
             Self::LimitRange { .. } => FactSort::LimitRange,
             Self::DefaultPriority => FactSort::DefaultPriority,
             Self::Application { .. } => FactSort::Application,
             Self::Delivery => FactSort::Delivery,
+            Self::NetworkPolicy(_) => FactSort::NetworkPolicy,
+            Self::Route(_) => FactSort::Route,
+            Self::Gateway(_) => FactSort::Gateway,
+            Self::Monitor(monitor) if monitor.pods => FactSort::PodMonitor,
+            Self::Monitor(_) => FactSort::ServiceMonitor,
+            Self::Namespace { .. } => FactSort::Namespace,
+            Self::Quota { .. } => FactSort::Quota,
+            Self::Claim { .. } => FactSort::Claim,
+            Self::ZonalStorage(_) => FactSort::ZonalStorage,
+            Self::VerticalAutoscaler { .. } => FactSort::VerticalAutoscaler,
+            Self::Config(_) => FactSort::Config,
+            Self::Release => FactSort::Release,
+            Self::Given(_) => FactSort::Given,
             Self::Other => FactSort::Other,
         }
     }

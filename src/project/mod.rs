@@ -1,19 +1,32 @@
 //! The project: facts of all artifacts, grouped by what is deployed together, and the rules over them.
 
+mod commands;
 mod excuse;
 mod facts;
+mod files;
+mod network;
+mod pods;
+mod references;
+mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::artifact::in_example_folder;
-use crate::check::{Active, Draft};
+use crate::check::{Active, Draft, Version};
+use crate::config::Settings;
 use crate::finding::{Location, Object};
 use crate::rule::{Rule, RuleSet};
 use crate::source::Span;
 
+pub(crate) use commands::Commands;
 pub(crate) use excuse::{Excuse, not_excused};
 pub(crate) use facts::{ContainerFacts, Detail, FactSort, ObjectFacts, Selector, Spanned, WorkloadFacts, facts};
+pub(crate) use files::{Credential, Delivered, Files, called, delivered, reused_across_environments};
+pub(crate) use network::{BackendFacts, MonitorFacts, Namespaces, PeerFacts, PolicyFacts, RouteFacts, ServiceFacts, ServicePort};
+pub(crate) use pods::{ConfigFacts, PodFacts, Start, Timeout, is_redis, read_timeout, redis_guards, redis_start, timeouts};
+pub(crate) use references::{ISTIO_GATEWAY, Provided, Reference};
+pub(crate) use traffic::{CertificateFacts, EntranceFacts, MeshFacts, Traffic};
 
 /// What a kustomization does to its objects, as far as rules over several objects ask.
 #[derive(Debug, Default)]
@@ -22,6 +35,8 @@ pub(crate) struct Build<'a> {
     pub(crate) namespaces: HashMap<&'a str, &'a str>,
     /// Keys of the labels it puts on pods and into selectors.
     pub(crate) labels: BTreeSet<String>,
+    /// Whether a kustomization builds it; plain manifests are applied as they are.
+    pub(crate) built: bool,
     /// Whether what is deployed is not all known, such as a remote base or a chart.
     pub(crate) open: bool,
 }
@@ -38,10 +53,13 @@ pub(crate) struct Group<'a> {
     by_name: HashMap<&'a str, Vec<&'a ObjectFacts>>,
     /// Autoscalers by the name of their target.
     by_target: HashMap<&'a str, Vec<&'a ObjectFacts>>,
-    /// Disruption budgets and Services by a label that their selector asks for; those that ask for none under empty texts.
+    /// What selects by labels, by one that its selector asks for; what asks for none under empty texts.
     by_label: HashMap<(&'a str, &'a str), Vec<(&'a ObjectFacts, &'a Selector)>>,
+    /// Workloads by each label of their pods.
+    by_pod_label: HashMap<(&'a str, &'a str), Vec<(&'a ObjectFacts, &'a WorkloadFacts)>>,
     /// The cuts that each path lies below, outermost first.
     chains: HashMap<&'a str, Vec<usize>>,
+    index: references::Index<'a>,
 }
 
 impl<'a> Group<'a> {
@@ -50,12 +68,20 @@ impl<'a> Group<'a> {
         let mut by_sort: BTreeMap<FactSort, Vec<&'a ObjectFacts>> = BTreeMap::new();
         let mut by_name: HashMap<&'a str, Vec<&'a ObjectFacts>> = HashMap::new();
         let mut by_target: HashMap<&'a str, Vec<&'a ObjectFacts>> = HashMap::new();
+        let mut by_pod_label: HashMap<_, Vec<_>> = HashMap::new();
         let mut chains: HashMap<&'a str, Vec<usize>> = HashMap::new();
         let number: HashMap<&str, usize> = cuts.iter().enumerate().map(|(index, cut)| (cut.as_str(), index)).collect();
         for &facts in &objects {
-            by_sort.entry(facts.detail.sort()).or_default().push(facts);
+            for sort in std::iter::once(facts.detail.sort()).chain(facts.traffic.as_ref().map(Traffic::sort)) {
+                by_sort.entry(sort).or_default().push(facts);
+            }
             match &facts.detail {
-                Detail::Workload(_) => by_name.entry(&facts.object.name).or_default().push(facts),
+                Detail::Workload(workload) => {
+                    by_name.entry(&facts.object.name).or_default().push(facts);
+                    for (key, value) in &workload.labels {
+                        by_pod_label.entry((key.as_str(), value.as_str())).or_default().push((facts, workload));
+                    }
+                }
                 Detail::Autoscaler { target_name: Some(name), .. } => by_target.entry(&name.text).or_default().push(facts),
                 _ => {}
             }
@@ -67,7 +93,8 @@ impl<'a> Group<'a> {
             }
         }
         let by_label = selecting_by_label(&objects, &build.labels);
-        Self { name, build, objects, by_sort, by_name, by_target, by_label, chains }
+        let index = references::Index::new(&objects, &build.namespaces);
+        Self { name, build, objects, by_sort, by_name, by_target, by_label, by_pod_label, chains, index }
     }
 
     /// The namespace of an object of a file after the build; empty where it is given at deploy time.
@@ -77,6 +104,14 @@ impl<'a> Group<'a> {
 
     pub(crate) fn namespace_of<'n>(&'n self, facts: &'n ObjectFacts) -> &'n str {
         self.namespace(&facts.path, &facts.object)
+    }
+
+    /// The name of the namespace that an object makes; a build that sets a namespace renames it, too.
+    pub(crate) fn name_of_namespace<'n>(&'n self, facts: &'n ObjectFacts) -> &'n str {
+        match self.namespace_of(facts) {
+            "" => &facts.object.name,
+            name => name,
+        }
     }
 
     /// Whether two objects may be in one namespace: one that is not written is given at deploy time, the same for all.
@@ -90,9 +125,14 @@ impl<'a> Group<'a> {
     }
 
     /// Whether files are deployed together: across a cut nobody sees anybody.
-    fn together(&self, a: &str, b: &str) -> bool {
+    pub(crate) fn together(&self, a: &str, b: &str) -> bool {
         let chain = |path| self.chains.get(path).map(Vec::as_slice).unwrap_or_default();
         a == b || self.chains.is_empty() || chain(a).iter().zip(chain(b)).all(|(a, b)| a == b)
+    }
+
+    /// Whether two objects are deployed together.
+    pub(crate) fn is_together(&self, a: &ObjectFacts, b: &ObjectFacts) -> bool {
+        self.together(&a.path, &b.path)
     }
 
     /// Objects of a sort that are deployed together with those of a path.
@@ -105,9 +145,23 @@ impl<'a> Group<'a> {
         self.near(path, FactSort::Workload).filter_map(with_workload)
     }
 
+    /// All workloads.
+    pub(crate) fn workloads_everywhere(&self) -> impl Iterator<Item = (&'a ObjectFacts, &'a WorkloadFacts)> {
+        self.all(FactSort::Workload).filter_map(with_workload)
+    }
+
     /// All objects of a sort, wherever they are.
     pub(crate) fn all(&self, sort: FactSort) -> impl Iterator<Item = &'a ObjectFacts> {
         self.by_sort.get(&sort).into_iter().flatten().copied()
+    }
+
+    /// All objects of a sort by their names.
+    pub(crate) fn names(&self, sort: FactSort) -> HashMap<&'a str, Vec<&'a ObjectFacts>> {
+        let mut found: HashMap<&str, Vec<&ObjectFacts>> = HashMap::new();
+        for facts in self.all(sort) {
+            found.entry(&facts.object.name).or_default().push(facts);
+        }
+        found
     }
 
     /// The workloads that an autoscaler or another reference of a path may mean by a kind and a name.
@@ -152,24 +206,25 @@ impl<'a> Group<'a> {
 
     /// The disruption budgets that may select the pods of a workload.
     pub(crate) fn budgets(&self, of: &'a ObjectFacts, workload: &'a WorkloadFacts) -> Vec<&'a ObjectFacts> {
-        self.selecting(FactSort::DisruptionBudget, of, workload)
+        self.selecting(FactSort::DisruptionBudget, of, &workload.labels)
     }
 
     /// The Services that may send traffic to the pods of a workload.
     pub(crate) fn services(&self, of: &'a ObjectFacts, workload: &'a WorkloadFacts) -> Vec<&'a ObjectFacts> {
-        self.selecting(FactSort::Service, of, workload)
+        self.selecting(FactSort::Service, of, &workload.labels)
     }
 
-    fn selecting(&self, sort: FactSort, of: &'a ObjectFacts, workload: &'a WorkloadFacts) -> Vec<&'a ObjectFacts> {
-        let labels = workload.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).chain([("", "")]);
+    /// The objects of a sort that may select an object by its labels.
+    pub(crate) fn selecting(&self, sort: FactSort, of: &'a ObjectFacts, known: &'a BTreeMap<String, String>) -> Vec<&'a ObjectFacts> {
+        let labels = known.iter().map(|(key, value)| (key.as_str(), value.as_str())).chain([("", "")]);
         let mut found: Vec<&'a ObjectFacts> = labels
             .filter_map(|label| self.by_label.get(&label))
             .flatten()
             .filter(|(facts, selector)| {
                 facts.detail.sort() == sort
-                    && selector.selects(&workload.labels, &self.build.labels)
+                    && selector.selects(known, &self.build.labels)
                     && self.together(&of.path, &facts.path)
-                    && self.same_namespace(of, facts)
+                    && self.is_in_reach(facts, of)
             })
             .map(|(facts, _)| *facts)
             .collect();
@@ -177,8 +232,34 @@ impl<'a> Group<'a> {
         found
     }
 
+    /// The workloads near a path whose pods a selector selects, whatever their namespace.
+    pub(crate) fn selected_by(&self, path: &str, selector: &Selector) -> Vec<(&'a ObjectFacts, &'a WorkloadFacts)> {
+        let fits = |(facts, workload): &(&'a ObjectFacts, &'a WorkloadFacts)| {
+            self.together(path, &facts.path) && selector.selects(&workload.labels, &self.build.labels)
+        };
+        let asked = selector.labels.iter().filter(|(key, _)| !self.build.labels.contains(*key));
+        let known = asked.map(|(key, value)| self.by_pod_label.get(&(key.as_str(), value.as_str())).map(Vec::as_slice).unwrap_or_default());
+        match known.min_by_key(|known| known.len()) {
+            Some(known) => known.iter().copied().filter(fits).collect(),
+            None => self.all(FactSort::Workload).filter_map(with_workload).filter(fits).collect(),
+        }
+    }
+
+    /// Whether an object may select another one where that is.
+    fn is_in_reach(&self, facts: &ObjectFacts, of: &ObjectFacts) -> bool {
+        match &facts.detail {
+            Detail::NetworkPolicy(policy) if policy.everywhere => true,
+            Detail::Monitor(monitor) => match &monitor.namespaces {
+                Namespaces::Own => self.same_namespace(facts, of),
+                Namespaces::Any => true,
+                Namespaces::Named(names) => names.iter().any(|name| may_be_one(name, self.namespace_of(of))),
+            },
+            _ => self.same_namespace(facts, of),
+        }
+    }
+
     /// Whether a binding near a path has an account as its subject.
-    fn gives_rights(&self, path: &str, namespace: &str, account: &str) -> bool {
+    pub(crate) fn gives_rights(&self, path: &str, namespace: &str, account: &str) -> bool {
         self.near(path, FactSort::Binding).any(|facts| {
             let Detail::Binding { accounts, .. } = &facts.detail else { return false };
             accounts.iter().any(|(of, name)| {
@@ -207,7 +288,7 @@ impl<'a> Group<'a> {
     }
 }
 
-fn may_be_one(a: &str, b: &str) -> bool {
+pub(crate) fn may_be_one(a: &str, b: &str) -> bool {
     a == b || a.is_empty() || b.is_empty()
 }
 
@@ -223,14 +304,7 @@ fn selecting_by_label<'a>(
     objects: &[&'a ObjectFacts],
     added: &BTreeSet<String>,
 ) -> HashMap<(&'a str, &'a str), Vec<(&'a ObjectFacts, &'a Selector)>> {
-    let selecting = || {
-        objects.iter().filter_map(|&facts| match &facts.detail {
-            Detail::DisruptionBudget { selector: Some(selector), .. } | Detail::Service { selector: Some(selector), .. } => {
-                Some((facts, selector))
-            }
-            _ => None,
-        })
-    };
+    let selecting = || objects.iter().filter_map(|&facts| Some((facts, facts.detail.selector()?)));
     let labels = |selector: &'a Selector| {
         selector.labels.iter().filter(|(key, _)| !added.contains(*key)).map(|(key, value)| (key.as_str(), value.as_str()))
     };
@@ -269,20 +343,78 @@ pub(crate) fn cuts(objects: &[&ObjectFacts]) -> BTreeSet<String> {
     cuts
 }
 
+/// What all groups say of namespaces: what a cluster or a namespace gets is seldom deployed with what runs there.
+#[derive(Default)]
+pub(crate) struct Across<'a> {
+    /// What is done for every namespace.
+    given: BTreeSet<&'static str>,
+    /// Objects by sort and namespace, with the number of their group.
+    inside: HashMap<(FactSort, &'a str), Vec<(usize, &'a ObjectFacts)>>,
+    /// Groups that make a namespace of this name.
+    makers: HashMap<&'a str, BTreeSet<usize>>,
+}
+
+impl<'a> Across<'a> {
+    fn new(groups: &'a [Group<'a>]) -> Self {
+        let mut across = Self::default();
+        for (number, group) in groups.iter().enumerate() {
+            for &facts in &group.objects {
+                let sort = facts.detail.sort();
+                match &facts.detail {
+                    Detail::Given(kinds) => across.given.extend(kinds),
+                    Detail::Namespace { .. } => {
+                        across.makers.entry(group.name_of_namespace(facts)).or_default().insert(number);
+                    }
+                    Detail::Other => {}
+                    _ => across.inside.entry((sort, group.namespace_of(facts))).or_default().push((number, facts)),
+                }
+            }
+        }
+        across
+    }
+}
+
 /// One rule at work on a group.
 pub(crate) struct ProjectRun<'a> {
     pub(crate) group: &'a Group<'a>,
+    /// The number of the group.
+    number: usize,
+    /// All groups: what one lacks may be deployed with another.
+    pub(crate) groups: &'a [Group<'a>],
     pub(crate) rule: &'a Rule,
     pub(crate) active: &'a Active,
     /// Names that the configuration declares to exist elsewhere.
     pub(crate) externals: &'a [String],
+    /// The Kubernetes version that is deployed to.
+    pub(crate) kubernetes_version: Version,
+    pub(crate) commands: &'a Commands<'a>,
     /// Kinds and names (empty for any) whose replicas a delivery tool leaves alone, from all groups: what delivers
     /// a group is seldom a part of it.
     pub(crate) scaled_elsewhere: &'a [(String, String)],
+    pub(crate) across: &'a Across<'a>,
     pub(crate) drafts: Vec<Draft>,
 }
 
-impl ProjectRun<'_> {
+impl<'a> ProjectRun<'a> {
+    /// Whether something in the repository does for every namespace what an object of this kind would do for one.
+    pub(crate) fn is_given(&self, kind: &str) -> bool {
+        self.across.given.contains(kind)
+    }
+
+    /// The objects of a sort that may be in the namespace which an object makes, and whether they surely are: of its own
+    /// group, and of groups that do not make one of the same name, which would be another deployment.
+    pub(crate) fn inside(&self, namespace: &'a ObjectFacts, sort: FactSort) -> impl Iterator<Item = (&'a ObjectFacts, bool)> {
+        let (group, across) = (self.group, self.across);
+        let name = group.name_of_namespace(namespace);
+        let makers = across.makers.get(name);
+        let known = |name| across.inside.get(&(sort, name)).into_iter().flatten().copied();
+        let is_own = move |number: usize, facts: &ObjectFacts| number == self.number && group.together(&namespace.path, &facts.path);
+        let named =
+            known(name).filter(move |(number, facts)| is_own(*number, facts) || !makers.is_some_and(|makers| makers.contains(number)));
+        let unset = known("").filter(move |(number, facts)| is_own(*number, facts));
+        named.map(|(_, facts)| (facts, true)).chain(unset.map(|(_, facts)| (facts, false)))
+    }
+
     /// Adds a finding about an object and returns it for changes.
     #[expect(clippy::indexing_slicing, reason = "the vector was just pushed to")]
     pub(crate) fn report(&mut self, facts: &ObjectFacts, span: Span, path: &str, message: impl Into<String>) -> &mut Draft {
@@ -300,11 +432,15 @@ impl ProjectRun<'_> {
 
     /// Whether the configuration says that `kind/name` (or `name`) exists elsewhere.
     pub(crate) fn is_external(&self, kind: &str, name: &str) -> bool {
-        self.externals.iter().any(|external| {
-            let (known_kind, known_name) = external.split_once('/').unwrap_or(("", external));
-            (known_kind.is_empty() || known_kind.eq_ignore_ascii_case(kind)) && known_name == name
-        })
+        is_external(self.externals, kind, name)
     }
+}
+
+fn is_external(externals: &[String], kind: &str, name: &str) -> bool {
+    externals.iter().any(|external| {
+        let (known_kind, known_name) = external.split_once('/').unwrap_or(("", external));
+        (known_kind.is_empty() || known_kind.eq_ignore_ascii_case(kind)) && known_name == name
+    })
 }
 
 /// A place to point at beside the main one.
@@ -313,7 +449,7 @@ pub(crate) fn location(facts: &ObjectFacts, span: Span) -> Location {
 }
 
 /// Runs the project checks over the groups.
-pub(crate) fn link(groups: &[Group<'_>], rules: &RuleSet, active: &[Active], externals: &[String]) -> Vec<Draft> {
+pub(crate) fn link(groups: &[Group<'_>], settings: &Settings, active: &[Active], commands: &Commands<'_>) -> Vec<Draft> {
     let scaled_elsewhere: Vec<(String, String)> = groups
         .iter()
         .flat_map(|group| group.all(FactSort::Application))
@@ -321,16 +457,43 @@ pub(crate) fn link(groups: &[Group<'_>], rules: &RuleSet, active: &[Active], ext
         .flatten()
         .cloned()
         .collect();
+    let across = Across::new(groups);
     let mut drafts = Vec::new();
-    for group in groups {
+    for (number, group) in groups.iter().enumerate() {
         for active in active {
-            let Some(rule) = rules.rules().get(active.index) else { continue };
+            let Some(rule) = settings.rules.rules().get(active.index) else { continue };
             for check in &rule.checks {
                 if let crate::check::Check::Native(crate::check::Native::Project(_, function)) = check {
-                    let mut run = ProjectRun { group, rule, active, externals, scaled_elsewhere: &scaled_elsewhere, drafts: Vec::new() };
+                    let mut run = ProjectRun {
+                        group,
+                        number,
+                        groups,
+                        rule,
+                        active,
+                        externals: &settings.externals,
+                        kubernetes_version: settings.kubernetes_version,
+                        commands,
+                        scaled_elsewhere: &scaled_elsewhere,
+                        across: &across,
+                        drafts: Vec::new(),
+                    };
                     function(&mut run);
                     drafts.append(&mut run.drafts);
                 }
+            }
+        }
+    }
+    drafts
+}
+
+/// Runs the checks that compare the credentials of all files.
+pub(crate) fn link_credentials(credentials: &[Credential], rules: &RuleSet, active: &[Active]) -> Vec<Draft> {
+    let mut drafts = Vec::new();
+    for active in active {
+        let Some(rule) = rules.rules().get(active.index) else { continue };
+        for check in &rule.checks {
+            if let crate::check::Check::Native(crate::check::Native::Credentials(_, function)) = check {
+                drafts.append(&mut function(rule, active, credentials));
             }
         }
     }

@@ -384,7 +384,7 @@ spec:
             params: Vec::new(),
             precedence: None,
             fix: FixKind::None,
-            example: Some(Example { file: "a.yaml".to_owned(), bad: "a: 1\n".to_owned(), good: "a: 2\n".to_owned() }),
+            example: Some(Example { file: "a.yaml".to_owned(), bad: "a: 1\n".to_owned(), good: "a: 2\n".to_owned(), ..Example::default() }),
             checks: Vec::new(),
         }
     }

@@ -188,7 +188,13 @@ fn read_rule(id: &str, root: Reader<'_>) -> Result<Rule, SetupError> {
 
 fn read_example(value: Reader<'_>) -> Result<Example, SetupError> {
     let mut example = Example::default();
-    for (key, value) in value.pairs(&["file", "bad", "good"])? {
+    for (key, value) in value.pairs(&["file", "bad", "good", "beside"])? {
+        if key == "beside" {
+            for (path, text) in value.pairs(&[])? {
+                example.beside.insert(path.to_owned(), text.text()?.to_owned());
+            }
+            continue;
+        }
         let text = value.text()?.to_owned();
         match key {
             "file" => example.file = text,

@@ -158,6 +158,8 @@ pub struct Example {
     pub bad: String,
     /// The same, mended.
     pub good: String,
+    /// Texts of other files that the verdict needs, by path.
+    pub beside: BTreeMap<String, String>,
 }
 
 /// One rule, from one file.

@@ -116,7 +116,7 @@ fn comments(
     meant: &[&Finding],
     wanted: &Wanted,
 ) -> Result<Option<String>, SetupError> {
-    let survey = Survey::new(tree, request, &settings.exclude);
+    let survey = Survey::new(tree, request, &settings.exclude, &settings.releases);
     let Some(entry) = survey.entries.iter().find(|entry| *entry.path == *wanted.path) else { return Ok(None) };
     let syntax = syntax_of(entry.sort);
     let parsed = syntax::parse(source, syntax);

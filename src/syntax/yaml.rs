@@ -123,6 +123,10 @@ fn add(builder: &mut Builder, anchors: &mut HashMap<usize, u32>, event: Event<'_
             };
             // An absent scalar is reported as `~` with an empty span.
             let value = if span.is_empty() { "" } else { &value };
+            // A block that the end of the file cuts off has no line break there, whatever the parser adds.
+            let source = &builder.doc.source.text;
+            let cut = matches!(style, Style::Literal | Style::Folded) && span.end as usize >= source.len() && !source.ends_with('\n');
+            let value = if cut { value.strip_suffix('\n').unwrap_or(value) } else { value };
             (builder.scalar(style, span, value), anchor, tag)
         }
         Event::SequenceStart(style, anchor, tag) => (builder.open_sequence(structure(style), span), anchor, tag),
@@ -256,6 +260,8 @@ mod tests {
             assert_eq!(document.root().text_of("a"), Some("b"));
         }
         assert_eq!(unix.root().kind(), Kind::Mapping);
+        assert_eq!(one("a: |\n  x").root().text_of("a"), Some("x"));
+        assert_eq!(one("a: |\n  x\n").root().text_of("a"), Some("x\n"));
         let comments = "#\n".repeat(5_000);
         assert_eq!(one(&format!("a:\n{comments}  b: 1\n")).root().at_path(&["a", "b"]).and_then(Node::text), Some("1"));
     }

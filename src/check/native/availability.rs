@@ -11,7 +11,7 @@ use crate::rule::ArtifactKind;
 use crate::source::Span;
 use crate::syntax::Node;
 
-fn related(facts: &ObjectFacts, span: Span, label: impl Into<String>) -> Related {
+pub(super) fn related(facts: &ObjectFacts, span: Span, label: impl Into<String>) -> Related {
     Related { location: location(facts, span), label: label.into() }
 }
 
@@ -27,17 +27,12 @@ fn pods(count: i64) -> String {
 
 /// Whether workloads of an object's namespace may come from elsewhere than the files of the group: then nothing is
 /// missing for sure.
-fn renders_elsewhere(group: &Group<'_>, of: &ObjectFacts) -> bool {
-    let namespace = group.namespace_of(of);
-    group.build.open
-        || group.near(&of.path, FactSort::Other).any(|facts| matches!(facts.object.kind.as_str(), "HelmRelease" | "HelmChart") && group.same_namespace(facts, of))
-        || group.near(&of.path, FactSort::Application).any(|facts| {
-            matches!(&facts.detail, Detail::Application { destination, .. } if destination.is_empty() || namespace.is_empty() || destination == namespace)
-        })
+pub(super) fn renders_elsewhere(group: &Group<'_>, of: &ObjectFacts) -> bool {
+    group.is_open(of, group.namespace_of(of))
 }
 
 /// Whether a workload of an object's namespace is in the group, so that the others should be, too.
-fn has_neighbours(group: &Group<'_>, of: &ObjectFacts) -> bool {
+pub(super) fn has_neighbours(group: &Group<'_>, of: &ObjectFacts) -> bool {
     group.workloads(&of.path).any(|(facts, _)| group.surely_same_namespace(facts, of))
 }
 
@@ -114,7 +109,7 @@ pub(crate) fn hpa_with_fixed_replicas(run: &mut ProjectRun<'_>) {
 }
 
 /// What identifies an object within a group.
-fn key(facts: &ObjectFacts) -> (&str, Span) {
+pub(super) fn key(facts: &ObjectFacts) -> (&str, Span) {
     (&facts.path, facts.name_span)
 }
 
@@ -142,15 +137,15 @@ pub(crate) fn overlapping_pdbs(run: &mut ProjectRun<'_>) {
     }
 }
 
-type Workload<'a> = (&'a ObjectFacts, &'a WorkloadFacts);
+pub(super) type Workload<'a> = (&'a ObjectFacts, &'a WorkloadFacts);
 
-/// The workloads that each budget may select.
-fn selected<'a>(group: &Group<'a>) -> BTreeMap<(&'a str, Span), Vec<Workload<'a>>> {
+/// The workloads that each object of a sort may select.
+pub(super) fn selected<'a>(group: &Group<'a>, sort: FactSort) -> BTreeMap<(&'a str, Span), Vec<Workload<'a>>> {
     let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for facts in group.all(FactSort::Workload) {
         let Detail::Workload(workload) = &facts.detail else { continue };
-        for budget in group.budgets(facts, workload) {
-            found.entry(key(budget)).or_default().push((facts, workload));
+        for selecting in group.selecting(sort, facts, &workload.labels) {
+            found.entry(key(selecting)).or_default().push((facts, workload));
         }
     }
     found
@@ -171,7 +166,7 @@ fn percent(text: &str) -> Option<i64> {
 /// Budgets that never let a pod go.
 pub(crate) fn pdb_blocks_eviction(run: &mut ProjectRun<'_>) {
     let group = run.group;
-    let selected = selected(group);
+    let selected = selected(group, FactSort::DisruptionBudget);
     for budget in group.all(FactSort::DisruptionBudget) {
         let Detail::DisruptionBudget { min_available, max_unavailable, .. } = &budget.detail else { continue };
         let workloads = selected.get(&key(budget)).map(Vec::as_slice).unwrap_or_default();
@@ -243,33 +238,40 @@ pub(crate) fn pdb_missing(run: &mut ProjectRun<'_>) {
 
 /// A budget that protects no pod.
 pub(crate) fn pdb_selects_nothing(run: &mut ProjectRun<'_>) {
-    let group = run.group;
-    let selected = selected(group);
-    let mut known: Option<BTreeSet<&str>> = None;
-    for budget in group.all(FactSort::DisruptionBudget) {
-        let Detail::DisruptionBudget { selector, selector_span, .. } = &budget.detail else { continue };
-        if !budget.complete || selected.contains_key(&key(budget)) || renders_elsewhere(group, budget) || !has_neighbours(group, budget) {
-            continue;
-        }
-        let labels = known.get_or_insert_with(|| {
-            let workloads = group
-                .all(FactSort::Workload)
-                .filter_map(|facts| if let Detail::Workload(workload) = &facts.detail { Some(workload) } else { None });
-            workloads.flat_map(|workload| workload.labels.keys()).map(String::as_str).collect()
-        });
-        if selector
-            .as_ref()
-            .is_some_and(|selector| selector.is_empty() || is_operators(selector, labels) || makes_pods(group, budget, selector))
-        {
-            continue;
-        }
-        let message = format!("budget `{}` selects no pod of its namespace", budget.object.name);
-        run.report(budget, *selector_span, "spec.selector", message);
+    for budget in selecting_nothing(run.group, FactSort::DisruptionBudget) {
+        let Detail::DisruptionBudget { selector_span, .. } = &budget.detail else { continue };
+        run.report(budget, *selector_span, "spec.selector", format!("budget `{}` selects no pod of its namespace", budget.object.name));
     }
 }
 
+/// The objects of a sort that select no pod of their namespace, although its pods are known.
+pub(super) fn selecting_nothing<'a>(group: &Group<'a>, sort: FactSort) -> Vec<&'a ObjectFacts> {
+    let selected = selected(group, sort);
+    let mut known: Option<BTreeSet<&str>> = None;
+    let mut found = Vec::new();
+    for facts in group.all(sort) {
+        if !facts.complete || selected.contains_key(&key(facts)) || renders_elsewhere(group, facts) || !has_neighbours(group, facts) {
+            continue;
+        }
+        let labels = known.get_or_insert_with(|| pod_labels(group));
+        let others = |selector: &Selector| selector.is_empty() || is_operators(selector, labels) || makes_pods(group, facts, selector);
+        if !facts.detail.selector().is_some_and(others) {
+            found.push(facts);
+        }
+    }
+    found
+}
+
+/// Keys of the labels that pods of the group have.
+pub(super) fn pod_labels<'a>(group: &Group<'a>) -> BTreeSet<&'a str> {
+    let workloads = group
+        .all(FactSort::Workload)
+        .filter_map(|facts| if let Detail::Workload(workload) = &facts.detail { Some(workload) } else { None });
+    workloads.flat_map(|workload| workload.labels.keys()).map(String::as_str).collect()
+}
+
 /// Whether a selector asks for labels that no pod template of the group has and that an operator puts on its pods.
-fn is_operators(selector: &Selector, known: &BTreeSet<&str>) -> bool {
+pub(super) fn is_operators(selector: &Selector, known: &BTreeSet<&str>) -> bool {
     let keys = selector.labels.keys().chain(selector.expressions.iter().map(|(key, _, _)| key));
     keys.into_iter().any(|key| {
         let own = key.split_once('/').is_some_and(|(prefix, _)| prefix != "app.kubernetes.io" && prefix != "helm.sh")
@@ -278,11 +280,11 @@ fn is_operators(selector: &Selector, known: &BTreeSet<&str>) -> bool {
     }) || selector.labels.values().any(|value| is_open(value))
 }
 
-/// Whether a custom resource of the namespace may make the pods: its name is a value that the selector asks for.
-fn makes_pods(group: &Group<'_>, budget: &ObjectFacts, selector: &Selector) -> bool {
+/// Whether a custom resource of the namespace may make the pods: its name or its kind is a value that the selector asks for.
+pub(super) fn makes_pods(group: &Group<'_>, budget: &ObjectFacts, selector: &Selector) -> bool {
     group.near(&budget.path, FactSort::Other).any(|facts| {
         let custom = facts.group.contains('.') && !facts.group.ends_with(".k8s.io");
-        let asked = |value: &String| *value == facts.object.name;
+        let asked = |value: &String| *value == facts.object.name || value.eq_ignore_ascii_case(&facts.object.kind);
         custom
             && (selector.labels.values().any(asked) || selector.expressions.iter().any(|(_, _, values)| values.iter().any(asked)))
             && group.same_namespace(facts, budget)
@@ -498,7 +500,7 @@ pub(super) fn matches_labels(selector: Node<'_>, labels: &BTreeMap<&str, &str>) 
 
 /// Constraints that do not see the pods they shall spread.
 pub(crate) fn spread_selector_mismatch(run: &mut Run<'_, '_>) {
-    for artifact in run.artifacts().filter(|artifact| artifact.complete && !artifact.decorated) {
+    for artifact in run.artifacts().filter(|artifact| artifact.complete) {
         let Some(template) = pod_template(artifact.root) else { continue };
         let Some(spec) = template.get("spec") else { continue };
         let labels: BTreeMap<&str, &str> = template

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::limits::image_name;
-use crate::artifact::{Artifact, PathScope, Place, TargetKind, interpolated};
+use crate::artifact::{Artifact, Form, Part, PathScope, Place, TargetKind, interpolated, name_at, parts};
 use crate::check::{Run, shorten};
 use crate::finding::{Confidence, Location, Object, Related, Severity};
 use crate::source::{Source, Span};
@@ -18,47 +18,14 @@ const OPEN: char = '\u{1}';
 fn effective(text: &str) -> String {
     let (text, _) = interpolated(text, Span::new(0, text.len()));
     let mut out = String::with_capacity(text.len());
-    let mut rest = &*text;
-    while let Some((before, after)) = rest.split_once('$') {
-        out.push_str(before);
-        rest = after;
-        if let Some(tail) = after.strip_prefix('$') {
-            out.push('$');
-            rest = tail;
-        } else if let Some(tail) = after.strip_prefix('{') {
-            out.push(OPEN);
-            rest = braced(tail).map_or("", |(_, tail)| tail);
-        } else if let Some(name) = name_at(after) {
-            out.push(OPEN);
-            rest = after.get(name.len()..).unwrap_or_default();
-        } else {
-            out.push('$');
+    for part in parts(&text) {
+        match part {
+            Part::Text(text) => out.push_str(text),
+            Part::Dollar => out.push('$'),
+            Part::Variable(_) | Part::Refused(_) => out.push(OPEN),
         }
     }
-    out.push_str(rest);
     out
-}
-
-/// What stands between the brace before a text and the one that closes it, and what follows.
-fn braced(text: &str) -> Option<(&str, &str)> {
-    let mut depth = 1;
-    for (at, character) in text.char_indices() {
-        match character {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return Some((text.get(..at)?, text.get(at + 1..)?));
-        }
-    }
-    None
-}
-
-/// The name of a variable that a text begins with.
-fn name_at(text: &str) -> Option<&str> {
-    let length = text.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
-    text.get(..length).filter(|name| name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_'))
 }
 
 pub(super) fn services<'a, 'd>(artifact: &'a Artifact<'d>) -> impl Iterator<Item = &'a Place<'d>> + use<'a, 'd> {
@@ -74,14 +41,9 @@ pub(super) fn is_fragment(artifact: &Artifact<'_>) -> bool {
 
 /// Whether a platform adds volumes, networks and restarts to the file before it runs: Coolify, by the variables that it makes
 /// and the head of its templates.
-fn is_completed(artifact: &Artifact<'_>) -> bool {
+pub(super) fn is_completed(artifact: &Artifact<'_>) -> bool {
     const MADE: &[&str] = &["SERVICE_FQDN_", "SERVICE_URL_", "SERVICE_PASSWORD_", "SERVICE_USER_", "SERVICE_BASE64_", "\n# slogan: "];
     MADE.iter().any(|name| artifact.root.doc.source.text.contains(name))
-}
-
-/// The same service in the file that this one is merged with.
-fn base_service<'d>(artifact: &Artifact<'d>, name: &str) -> Option<Node<'d>> {
-    artifact.base?.at_path(&["services", name])
 }
 
 /// Whether the file is written for a swarm rather than for Compose.
@@ -318,7 +280,7 @@ const COMPANIONS: &[&str] = &[
 ];
 
 /// The data store that an image is.
-fn datastore(image: &str) -> Option<(&'static str, &'static [u16])> {
+pub(super) fn datastore(image: &str) -> Option<(&'static str, &'static [u16])> {
     let image = image.split_once('@').map_or(image, |(name, _)| name).to_ascii_lowercase();
     let parts: Vec<&str> = image.rsplit('/').collect();
     let (last, folder) = (parts.first().copied().unwrap_or_default(), parts.get(1).copied().unwrap_or_default());
@@ -514,7 +476,7 @@ pub(crate) fn datastore_on_public_network(run: &mut Run<'_, '_>) {
 }
 
 /// Names of the networks that a service joins.
-fn networks<'d>(place: &Place<'d>) -> Vec<&'d str> {
+pub(super) fn networks<'d>(place: &Place<'d>) -> Vec<&'d str> {
     match place.get(&["networks"]) {
         _ if place.get(&["network_mode"]).is_some() => Vec::new(),
         Some(list) if list.is_sequence() => list.items().filter_map(Node::text).collect(),
@@ -533,15 +495,13 @@ fn mentions(place: &Place<'_>, name: &str) -> bool {
             !part(before) && !part(after)
         })
     };
-    std::iter::once(place.node).chain(place.layers.iter().map(|layer| layer.node)).any(|node| {
-        let depends = node.get("depends_on").is_some_and(|depends| depends.is_mapping() && depends.get(name).is_some());
-        // Whatever an alias or merge brings is part of it.
-        depends
-            || ["environment", "command", "entrypoint", "depends_on", "links", "labels", "configs", "volumes"].iter().any(|key| {
-                let Some(value) = node.get(key) else { return false };
-                value.resolved().values().iter().any(|value| value.text().is_some_and(whole))
-            })
-    })
+    let depends = place.node.get("depends_on").is_some_and(|depends| depends.is_mapping() && depends.get(name).is_some());
+    // Whatever an alias or merge brings is part of it.
+    depends
+        || ["environment", "command", "entrypoint", "depends_on", "links", "labels", "configs", "volumes"].iter().any(|key| {
+            let Some(value) = place.node.get(key) else { return false };
+            value.resolved().values().iter().any(|value| value.text().is_some_and(whole))
+        })
 }
 
 /// Reports services that join only the network that every service without one joins.
@@ -552,8 +512,7 @@ pub(crate) fn default_network_only(run: &mut Run<'_, '_>) {
             continue;
         }
         for place in services(artifact) {
-            let base = base_service(artifact, place.name()).is_some_and(|base| base.get("networks").is_some());
-            if !base && place.get(&["networks"]).is_none() && place.get(&["network_mode"]).is_none() && place.get(&["provider"]).is_none() {
+            if place.get(&["networks"]).is_none() && place.get(&["network_mode"]).is_none() && place.get(&["provider"]).is_none() {
                 run.report_at(place, place.node, format!("service `{}` joins only the default network", place.name()));
             }
         }
@@ -688,8 +647,7 @@ pub(crate) fn health_condition_without_healthcheck(run: &mut Run<'_, '_>) {
                 if !seen.insert((name.to_owned(), condition.place())) {
                     continue;
                 }
-                let check = target.get(&["healthcheck"]).or_else(|| base_service(artifact, name)?.get("healthcheck"));
-                match check {
+                match target.get(&["healthcheck"]) {
                     Some(check) if is_disabled(check) => {
                         let message = format!("service `{}` waits for `{name}` to be healthy, whose healthcheck is disabled", place.name());
                         run.report_at(place, condition, message);
@@ -747,7 +705,7 @@ pub(crate) fn obsolete_version_field(run: &mut Run<'_, '_>) {
 }
 
 /// The text of a file below the folder that the file stands in.
-fn text_beside(run: &Run<'_, '_>, name: &str) -> Option<String> {
+pub(super) fn text_beside(run: &Run<'_, '_>, name: &str) -> Option<String> {
     let path = &run.file.source.path;
     let path = path.rsplit_once('/').map_or_else(|| name.to_owned(), |(folder, _)| format!("{folder}/{name}"));
     String::from_utf8(run.file.tree.read(&path).ok()?).ok()
@@ -772,11 +730,11 @@ fn daemon_bounds_logs(run: &Run<'_, '_>) -> bool {
 pub(crate) fn project_name_missing(run: &mut Run<'_, '_>) {
     for artifact in run.artifacts().filter(|artifact| !is_fragment(artifact) && !is_swarm(artifact)) {
         let path = &run.file.source.path;
-        let file = path.rsplit('/').next().unwrap_or_default();
+        // The first file of a project names it.
+        let file = path.rsplit('/').next().unwrap_or_default().split('+').next().unwrap_or_default();
         // Files of other names are merged or included somewhere.
         let plain = matches!(file, "compose.yaml" | "compose.yml" | "docker-compose.yml" | "docker-compose.yaml");
-        let named = [Some(artifact.root), artifact.base].into_iter().flatten().any(|root| root.get("name").is_some())
-            || (plain && env_beside(run).contains("COMPOSE_PROJECT_NAME"));
+        let named = artifact.root.get("name").is_some() || (plain && env_beside(run).contains("COMPOSE_PROJECT_NAME"));
         let Some(services) = artifact.root.get("services").filter(|_| plain && !named) else { continue };
         run.report(services.place(), artifact.object_at(services, ""), "the project takes its name from the folder it lies in");
     }
@@ -811,9 +769,7 @@ pub(crate) fn restart_policy_missing(run: &mut Run<'_, '_>) {
     for artifact in run.artifacts().filter(|artifact| artifact.scope != PathScope::Development) {
         let supplied = is_swarm(artifact) || is_completed(artifact);
         for place in services(artifact).filter(|place| place.complete && !place.one_shot && !place.idle) {
-            let has = |path: &[&str]| {
-                place.get(path).is_some() || base_service(artifact, place.name()).is_some_and(|base| base.at_path(path).is_some())
-            };
+            let has = |path: &[&str]| place.get(path).is_some();
             let interactive = has(&["stdin_open"]) || has(&["tty"]);
             if supplied
                 || interactive
@@ -837,7 +793,7 @@ pub(crate) fn unbounded_logs(run: &mut Run<'_, '_>) {
         }
         let mut seen = HashSet::new();
         for place in services(artifact).filter(|place| !place.one_shot) {
-            let logging = place.get(&["logging"]).or_else(|| base_service(artifact, place.name())?.get("logging"));
+            let logging = place.get(&["logging"]);
             let driver = logging.and_then(|logging| logging.text_of("driver")).unwrap_or("json-file");
             let bounded = logging.is_some_and(|logging| logging.at_path(&["options", "max-size"]).is_some());
             let legacy = place.get(&["log_driver"]).is_some() || place.get(&["log_opt"]).is_some() || place.get(&["provider"]).is_some();
@@ -853,7 +809,7 @@ pub(crate) fn unbounded_logs(run: &mut Run<'_, '_>) {
 }
 
 /// The named volume of an entry, where it is written, and whether it is mounted to be read only.
-fn named_volume(item: Node<'_>) -> Option<(&str, bool)> {
+pub(super) fn named_volume(item: Node<'_>) -> Option<(&str, bool)> {
     if item.is_mapping() {
         let name = item.text_of("source").filter(|_| matches!(item.text_of("type"), Some("volume") | None))?;
         return Some((name, item.text_of("read_only") == Some("true")));
@@ -930,10 +886,7 @@ pub(crate) fn undeclared_reference(run: &mut Run<'_, '_>) {
         let mut seen = HashSet::new();
         for place in services(artifact) {
             for (kind, name, node) in references(place) {
-                let declared = [Some(artifact.root), artifact.base]
-                    .into_iter()
-                    .flatten()
-                    .any(|root| root.get(kind).is_some_and(|declared| declared.get(name).is_some()));
+                let declared = artifact.root.get(kind).is_some_and(|declared| declared.get(name).is_some());
                 if declared || name.contains(['$', '{']) || !seen.insert((node.place(), kind)) {
                     continue;
                 }
@@ -1038,53 +991,23 @@ fn cycle<'d>(run: &mut Run<'_, 'd>, artifact: &Artifact<'d>) {
 }
 
 /// A `$` in a text: where it stands and how long what it begins is.
-enum Dollar<'t> {
+pub(super) enum Dollar<'t> {
     /// Compose refuses the file.
     Refused(usize),
     /// A variable without a default.
     Variable { at: usize, name: &'t str, braced: bool },
 }
 
-fn dollars(text: &str) -> Vec<Dollar<'_>> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(offset) = text.get(at..).and_then(|rest| rest.find('$')) {
-        let start = at + offset;
-        let after = text.get(start + 1..).unwrap_or_default();
-        if after.starts_with('$') {
-            at = start + 2;
-            continue;
+pub(super) fn dollars(text: &str) -> Vec<Dollar<'_>> {
+    let dollar = |part| match part {
+        Part::Refused(range) => Some(Dollar::Refused(range.start)),
+        Part::Variable(reference) if reference.form == Form::Plain => {
+            let braced = reference.range.len() > reference.name.len() + 1;
+            Some(Dollar::Variable { at: reference.range.start, name: reference.name, braced })
         }
-        at = start + 1;
-        if let Some(tail) = after.strip_prefix('{') {
-            let Some((inside, _)) = braced(tail) else {
-                found.push(Dollar::Refused(start));
-                continue;
-            };
-            at = start + 2 + inside.len() + 1;
-            match name_at(inside) {
-                None => found.push(Dollar::Refused(start)),
-                Some(name) => {
-                    let rest = inside.get(name.len()..).unwrap_or_default();
-                    let rest = rest.strip_prefix(':').unwrap_or(rest);
-                    if inside.len() == name.len() {
-                        found.push(Dollar::Variable { at: start, name, braced: true });
-                    } else if !rest.starts_with(['-', '?', '+']) {
-                        found.push(Dollar::Refused(start));
-                    }
-                }
-            }
-        } else {
-            match name_at(after) {
-                Some(name) => {
-                    found.push(Dollar::Variable { at: start, name, braced: false });
-                    at += name.len();
-                }
-                None => found.push(Dollar::Refused(start)),
-            }
-        }
-    }
-    found
+        _ => None,
+    };
+    parts(text).into_iter().filter_map(dollar).collect()
 }
 
 /// Reports `$` that Compose refuses, or interpolates although the container was meant to.
@@ -1133,14 +1056,14 @@ pub(crate) fn unescaped_dollar(run: &mut Run<'_, '_>) {
     }
 }
 
-fn in_command(node: Node<'_>) -> bool {
+pub(super) fn in_command(node: Node<'_>) -> bool {
     let keys = node.keys();
     let below = keys.get(2..).unwrap_or_default();
     keys.first() == Some(&"services") && matches!(below, ["command" | "entrypoint", ..] | ["healthcheck", "test", ..])
 }
 
 /// Whether the service that holds a node gives its container a literal of this name.
-fn is_set_in(artifact: &Artifact<'_>, node: Node<'_>, name: &str) -> bool {
+pub(super) fn is_set_in(artifact: &Artifact<'_>, node: Node<'_>, name: &str) -> bool {
     let keys = node.keys();
     let service = keys.get(1).copied().unwrap_or_default();
     artifact.variables.iter().any(|variable| {
@@ -1152,7 +1075,7 @@ fn is_set_in(artifact: &Artifact<'_>, node: Node<'_>, name: &str) -> bool {
 }
 
 /// Whether a script sets the variable itself.
-fn is_set_by(text: &str, name: &str) -> bool {
+pub(super) fn is_set_by(text: &str, name: &str) -> bool {
     let mut words =
         text.split(|character: char| character.is_whitespace() || matches!(character, ';' | '&' | '(' | '|' | '"' | '\'')).peekable();
     while let Some(word) = words.next() {
@@ -1167,7 +1090,7 @@ fn is_set_by(text: &str, name: &str) -> bool {
 }
 
 /// Whether a `$` stands inside a password or its hash.
-fn is_part_of_secret(node: Node<'_>, text: &str, at: usize, name: &str) -> bool {
+pub(super) fn is_part_of_secret(node: Node<'_>, text: &str, at: usize, name: &str) -> bool {
     let before = text.get(..at).unwrap_or_default();
     let after = text.get(at + 1 + name.len()..).unwrap_or_default();
     if matches!(name, "apr1") && after.starts_with('$') {

@@ -44,7 +44,7 @@ pub(super) fn rule_of(source: &Source, error: &SyntaxError) -> Option<&'static s
 }
 
 /// The dotenv file that the rule looks at.
-fn file<'a, 'd>(run: &Run<'a, 'd>) -> Option<&'a Artifact<'d>> {
+pub(super) fn file<'a, 'd>(run: &Run<'a, 'd>) -> Option<&'a Artifact<'d>> {
     run.file.artifacts.iter().find(|artifact| artifact.kind == ArtifactKind::Dotenv)
 }
 
@@ -63,7 +63,7 @@ fn dialect<'a>(run: &Run<'a, '_>) -> &'a str {
 }
 
 /// A name as messages may have it: the lines of a key that was pasted without quotes are read as names, too.
-fn shown(run: &Run<'_, '_>, key: Node<'_>) -> String {
+pub(super) fn shown(run: &Run<'_, '_>, key: Node<'_>) -> String {
     let name = key.text().unwrap_or_default();
     let mixed = name.bytes().any(|byte| byte.is_ascii_lowercase())
         && name.bytes().any(|byte| byte.is_ascii_uppercase())

@@ -31,16 +31,16 @@ const OLD_FIELDS: &[&str] = &["engine", "tillerVersion"];
 const MAINTAINER: &[&str] = &["name", "email", "url"];
 const DEPENDENCY: &[&str] = &["name", "version", "repository", "condition", "tags", "enabled", "import-values", "alias"];
 
-fn charts<'a, 'd>(run: &Run<'a, 'd>) -> impl Iterator<Item = &'a Artifact<'d>> + use<'a, 'd> {
+pub(super) fn charts<'a, 'd>(run: &Run<'a, 'd>) -> impl Iterator<Item = &'a Artifact<'d>> + use<'a, 'd> {
     run.file.artifacts.iter().filter(|artifact| artifact.kind == ArtifactKind::Chart)
 }
 
-fn at(root: Node<'_>, node: Node<'_>) -> Object {
+pub(super) fn at(root: Node<'_>, node: Node<'_>) -> Object {
     Object { kind: "Chart".to_owned(), name: root.text_of("name").unwrap_or_default().to_owned(), path: node.path(), ..Object::default() }
 }
 
 /// The value of a field that is written out.
-fn written<'d>(root: Node<'d>, key: &str) -> Option<Node<'d>> {
+pub(super) fn written<'d>(root: Node<'d>, key: &str) -> Option<Node<'d>> {
     root.get(key).filter(|node| !node.is_null())
 }
 
@@ -117,7 +117,7 @@ fn unknown_fields<'d>(run: &mut Run<'_, 'd>, root: Node<'d>, mapping: Node<'d>, 
 }
 
 /// Whether a text is a URL with a scheme and a host.
-fn is_url(text: &str) -> bool {
+pub(super) fn is_url(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, rest)| {
         !scheme.is_empty()
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
@@ -126,7 +126,7 @@ fn is_url(text: &str) -> bool {
     })
 }
 
-fn is_email(text: &str) -> bool {
+pub(super) fn is_email(text: &str) -> bool {
     text.split_once('@')
         .is_some_and(|(user, host)| !user.is_empty() && host.contains('.') && !text.contains(char::is_whitespace) && !host.contains('@'))
 }

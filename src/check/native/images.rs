@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::artifact::{Artifact, ImageOverride, PathScope, Place, TargetKind, interpolated};
+use crate::artifact::{Artifact, PathScope, Place, TargetKind, interpolated};
 use crate::check::{Run, shorten};
 use crate::finding::Object;
 use crate::rule::ArtifactKind;
@@ -71,9 +71,9 @@ struct Named<'a, 'd> {
     place: Option<&'a Place<'d>>,
 }
 
-/// What kustomizations put in the place of an image.
-fn overridden<'a>(run: &Run<'a, '_>, reference: &Reference<'_>) -> impl Iterator<Item = &'a ImageOverride> {
-    run.file.images.iter().filter(move |image| image.name == reference.name)
+/// Whether a build tool puts an image of its own, with a tag of its own, in the place of this one.
+fn is_replaced(run: &Run<'_, '_>, reference: &Reference<'_>) -> bool {
+    run.file.images.iter().any(|image| image == reference.name)
 }
 
 impl Named<'_, '_> {
@@ -192,7 +192,7 @@ pub(crate) fn mutable_image_tag(run: &mut Run<'_, '_>) {
     for artifact in run.artifacts() {
         for image in named(artifact).into_iter().filter(|image| image.scope != PathScope::Development) {
             let reference = Reference::read(&image.text);
-            let fixed = overridden(run, &reference).any(|other| other.tag || other.digest);
+            let fixed = is_replaced(run, &reference);
             if reference.digest || fixed || image.is_built() {
                 continue;
             }
@@ -266,7 +266,7 @@ pub(crate) fn image_digest_missing(run: &mut Run<'_, '_>) {
             let reference = Reference::read(&image.text);
             let own =
                 image.place.is_some_and(|place| place.kind == TargetKind::Service && place.get(&["build"]).is_some()) || image.is_built();
-            if reference.digest || is_open(&image.text) || own || overridden(run, &reference).any(|other| other.digest) {
+            if reference.digest || is_open(&image.text) || own {
                 continue;
             }
             let message = format!("image `{}` is not pinned by digest", shorten(&image.text));
@@ -310,7 +310,7 @@ pub(crate) fn image_placeholder(run: &mut Run<'_, '_>) {
     for artifact in run.artifacts() {
         for image in named(artifact) {
             let reference = Reference::read(&image.text);
-            let replaced = overridden(run, &reference).any(|other| other.renamed);
+            let replaced = is_replaced(run, &reference);
             let built = image.place.is_some_and(|place| place.kind == TargetKind::Service && place.get(&["build"]).is_some());
             if hit(&image.text) && !replaced && !built && !image.is_built() {
                 let message = format!("image `{}` is a placeholder", shorten(&image.text));
@@ -349,7 +349,7 @@ pub(crate) fn pull_policy_not_always(run: &mut Run<'_, '_>) {
     for artifact in run.artifacts() {
         for (image, policy) in containers(artifact) {
             let reference = Reference::read(&image.text);
-            let pinned = reference.digest || overridden(run, &reference).any(|other| other.digest);
+            let pinned = reference.digest;
             if pinned || is_local(&image) || reference.name.starts_with("localhost/") {
                 continue;
             }
@@ -364,7 +364,7 @@ pub(crate) fn pull_policy_not_always(run: &mut Run<'_, '_>) {
                 None => {
                     let always = reference.tag.is_none_or(|tag| tag == "latest");
                     let complete = image.place.is_some_and(|place| place.complete);
-                    let retagged = overridden(run, &reference).any(|other| other.tag);
+                    let retagged = is_replaced(run, &reference);
                     if !is_open(&image.text) && !always && complete && !retagged {
                         let message = format!("container `{name}` has no pull policy, which means IfNotPresent for its tag");
                         run.report(image.node.place(), image.object.clone(), message);
@@ -382,7 +382,7 @@ pub(crate) fn stale_image_possible(run: &mut Run<'_, '_>) {
         for (image, policy) in containers(artifact) {
             let Some(policy) = policy else { continue };
             let reference = Reference::read(&image.text);
-            let fixed = reference.digest || overridden(run, &reference).any(|other| other.tag || other.digest);
+            let fixed = reference.digest || is_replaced(run, &reference);
             let moves = !fixed && !is_open(&image.text) && reference.tag.is_none_or(|tag| is_mutable(tag, &words));
             let name = image.place.map_or("", |place| place.name());
             let message = match policy.text() {
@@ -425,7 +425,7 @@ pub(crate) fn registry_not_allowed(run: &mut Run<'_, '_>) {
         for image in named(artifact) {
             let reference = Reference::read(&image.text);
             let built = image.place.is_some_and(|place| place.kind == TargetKind::Service && place.get(&["build"]).is_some());
-            let replaced = overridden(run, &reference).any(|other| other.renamed);
+            let replaced = is_replaced(run, &reference);
             if image.text != "auto" && !built && !replaced && outside(&image.text) {
                 let message = format!("image `{}` comes from a registry that is not allowed", shorten(&image.text));
                 run.report(image.node.place(), image.object.clone(), message);

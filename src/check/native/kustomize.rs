@@ -1,7 +1,12 @@
 //! Native checks of pack kustomize.
 
-use crate::artifact::is_remote;
+use crate::artifact::{is_kubernetes, is_remote, kubernetes};
 use crate::check::{Run, shorten};
+use crate::environment::{Problem, ProblemKind};
+use crate::finding::Object;
+use crate::survey::join;
+use crate::syntax::{Document, Syntax};
+use crate::tree::parent;
 
 /// Fields that Kustomize has replaced.
 const DEPRECATED: &[(&str, &str)] = &[
@@ -82,6 +87,84 @@ fn without_user(url: &str) -> &str {
         Some(at) if from > 0 => host.get(at + 1..).unwrap_or_default(),
         _ => url,
     }
+}
+
+/// Reports what a build names and does not have.
+fn report(run: &mut Run<'_, '_>, kind: ProblemKind, message: impl Fn(&Problem) -> String) {
+    for problem in run.file.problems.iter().filter(|problem| problem.kind == kind) {
+        let object = Object { kind: "Kustomization".to_owned(), ..Object::default() };
+        run.report(problem.span, object, message(problem));
+    }
+}
+
+/// Reports entries that name a path which is not there.
+pub(crate) fn reference_missing(run: &mut Run<'_, '_>) {
+    report(run, ProblemKind::Path, |problem| format!("`{}` does not exist, or holds no kustomization, so the build fails", problem.name));
+}
+
+/// Reports patches, replica counts and replacements for objects that the build does not have.
+pub(crate) fn patch_target_missing(run: &mut Run<'_, '_>) {
+    report(run, ProblemKind::Target, |problem| format!("no object of the build is `{}`", problem.name));
+    report(run, ProblemKind::Field, |problem| format!("the object has no `{}` here, so the build fails", problem.name));
+}
+
+/// Reports images that the build does not use.
+pub(crate) fn image_override_unused(run: &mut Run<'_, '_>) {
+    report(run, ProblemKind::Image, |problem| format!("no object of the build uses the image `{}`", problem.name));
+}
+
+/// Reports manifests beside a kustomization that no kustomization uses.
+pub(crate) fn manifest_not_applied(run: &mut Run<'_, '_>) {
+    let folder = parent(&run.file.source.path).unwrap_or_default();
+    for artifact in run.artifacts() {
+        let Some(resources) = artifact.root.get("resources").filter(|resources| resources.items().next().is_some()) else { continue };
+        for name in run.file.tree.names(folder) {
+            // What another field of the kustomization names is used in another way.
+            if !is_manifest_name(&name) || run.file.source.text.contains(&name) {
+                continue;
+            }
+            let Some(path) = join(folder, &name).filter(|path| !run.file.files.is_composed(path)) else { continue };
+            let Some(parsed) = run.file.files.parsed(&path, Syntax::Yaml).filter(|parsed| parsed.errors.is_empty()) else { continue };
+            let is_applied = |document: &Document| {
+                let root = document.root();
+                let group = kubernetes::api_group(root.text_of("apiVersion").unwrap_or_default());
+                // Configuration of tools, and what a delivery tool starts from.
+                is_kubernetes(root) && root.get("metadata").is_some() && !group.ends_with("config.k8s.io") && !is_delivery(group)
+            };
+            if !parsed.documents.is_empty() && parsed.documents.iter().all(is_applied) {
+                let object = artifact.object_at(resources, "");
+                run.report(resources.place(), object, format!("`{name}` stands beside this kustomization, and none applies it"));
+            }
+        }
+    }
+}
+
+/// API groups of tools that deploy what others wrote.
+fn is_delivery(group: &str) -> bool {
+    group.ends_with(".fluxcd.io") || group.ends_with("toolkit.fluxcd.io") || group == "argoproj.io" || group == "skaffold"
+}
+
+/// Whether a file's name is that of a manifest that is meant to be applied.
+fn is_manifest_name(name: &str) -> bool {
+    const NOT: &[&str] = &[
+        "values",
+        "example",
+        "examples",
+        "sample",
+        "samples",
+        "template",
+        "test",
+        "patch",
+        "patches",
+        "kustomization",
+        "old",
+        "backup",
+        "disabled",
+    ];
+    let lower = name.to_ascii_lowercase();
+    let yaml = lower.ends_with(".yaml") || lower.ends_with(".yml");
+    let hidden = lower.starts_with(['_', '.']);
+    yaml && !hidden && !lower.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| NOT.contains(&word))
 }
 
 #[cfg(test)]

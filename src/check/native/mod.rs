@@ -1,41 +1,65 @@
 //! Checks that do not fit the predicate language: one table from a name to a function.
 
 mod availability;
+mod certificates;
+mod chart_files;
+mod chart_templates;
 mod compose;
+mod compose_files;
 mod compose_style;
 mod cors;
 mod cron;
+mod dangling;
 mod datastores;
+mod dockerfile;
 mod dotenv;
+mod env_files;
+mod exposure;
+mod gitops;
 mod heap;
 mod helm;
+mod hosts;
 mod images;
 mod kustomize;
 mod limits;
+mod mesh;
+mod monitors;
+mod namespaces;
 mod network;
 mod objects;
 mod observability;
+mod policies;
 mod privileges;
 mod probes;
 mod rbac;
 mod references;
+mod rollout;
 mod schema;
 mod secrets;
+mod sops;
+mod stores;
 mod tls;
 mod wrangler;
+mod wrangler_files;
 
-use super::Run;
-use crate::project::ProjectRun;
+use super::{Active, Draft, Run};
+use crate::project::{Credential, ProjectRun, reused_across_environments};
+use crate::rule::Rule;
 
+pub(crate) use network::is_closed;
 pub(crate) use secrets::formats;
 
 /// A native check.
 #[derive(Clone, Copy)]
 pub(crate) enum Native {
-    /// Looks at one file.
+    /// Looks at what one file deploys, or an environment.
     File(&'static str, fn(&mut Run<'_, '_>)),
+    /// Looks at what is written in one file, whatever it is merged with.
+    Text(&'static str, fn(&mut Run<'_, '_>)),
     /// Looks at the facts of one group.
     Project(&'static str, fn(&mut ProjectRun<'_>)),
+    /// Compares the credentials of all files.
+    Credentials(&'static str, fn(&Rule, &Active, &[Credential]) -> Vec<Draft>),
 }
 
 const NATIVE: &[Native] = &[
@@ -84,7 +108,7 @@ const NATIVE: &[Native] = &[
     Native::File("duplicate-container-name", compose::duplicate_container_name),
     Native::File("duplicate-published-port", compose::duplicate_published_port),
     Native::File("health-condition-without-healthcheck", compose::health_condition_without_healthcheck),
-    Native::File("obsolete-version-field", compose::obsolete_version_field),
+    Native::Text("obsolete-version-field", compose::obsolete_version_field),
     Native::File("port-on-all-interfaces", compose::port_on_all_interfaces),
     Native::File("privileged-host-port", compose::privileged_host_port),
     Native::File("project-name-missing", compose::project_name_missing),
@@ -93,15 +117,15 @@ const NATIVE: &[Native] = &[
     Native::File("start-order-not-gated", compose::start_order_not_gated),
     Native::File("unbounded-logs", compose::unbounded_logs),
     Native::File("undeclared-reference", compose::undeclared_reference),
-    Native::File("unescaped-dollar", compose::unescaped_dollar),
+    Native::Text("unescaped-dollar", compose::unescaped_dollar),
     Native::File("volume-shared-between-services", compose::volume_shared_between_services),
-    Native::File("dependencies-unsorted", compose_style::dependencies_unsorted),
-    Native::File("ports-unquoted", compose_style::ports_unquoted),
-    Native::File("ports-unsorted", compose_style::ports_unsorted),
-    Native::File("service-keys-unordered", compose_style::service_keys_unordered),
-    Native::File("services-unsorted", compose_style::services_unsorted),
-    Native::File("top-level-keys-unordered", compose_style::top_level_keys_unordered),
-    Native::File("volumes-quoted", compose_style::volumes_quoted),
+    Native::Text("dependencies-unsorted", compose_style::dependencies_unsorted),
+    Native::Text("ports-unquoted", compose_style::ports_unquoted),
+    Native::Text("ports-unsorted", compose_style::ports_unsorted),
+    Native::Text("service-keys-unordered", compose_style::service_keys_unordered),
+    Native::Text("services-unsorted", compose_style::services_unsorted),
+    Native::Text("top-level-keys-unordered", compose_style::top_level_keys_unordered),
+    Native::Text("volumes-quoted", compose_style::volumes_quoted),
     Native::File("image-digest-missing", images::image_digest_missing),
     Native::File("image-placeholder", images::image_placeholder),
     Native::File("mutable-image-tag", images::mutable_image_tag),
@@ -113,15 +137,15 @@ const NATIVE: &[Native] = &[
     Native::File("grafana-default-admin", observability::grafana_default_admin),
     Native::File("disabled-in-production", observability::disabled_in_production),
     Native::File("cron-schedule-invalid", schema::cron_schedule_invalid),
-    Native::File("duplicate-env-var", schema::duplicate_env_var),
-    Native::File("duplicate-key", schema::duplicate_key),
+    Native::Text("duplicate-env-var", schema::duplicate_env_var),
+    Native::Text("duplicate-key", schema::duplicate_key),
     Native::File("removed-api-version", schema::removed_api_version),
-    Native::File("syntax-error", schema::syntax_error),
-    Native::File("credential-in-url", secrets::credential_in_url),
-    Native::File("private-key-material", secrets::private_key_material),
-    Native::File("json-web-token", secrets::json_web_token),
-    Native::File("high-entropy-value", secrets::high_entropy_value),
-    Native::File("literal-in-args", secrets::literal_in_args),
+    Native::Text("syntax-error", schema::syntax_error),
+    Native::Text("credential-in-url", secrets::credential_in_url),
+    Native::Text("private-key-material", secrets::private_key_material),
+    Native::Text("json-web-token", secrets::json_web_token),
+    Native::Text("high-entropy-value", secrets::high_entropy_value),
+    Native::Text("literal-in-args", secrets::literal_in_args),
     Native::File("unknown-field", wrangler::unknown_field),
     Native::File("wrangler-schema-invalid", wrangler::schema_invalid),
     Native::File("deprecated-field", wrangler::deprecated_field),
@@ -164,9 +188,9 @@ const NATIVE: &[Native] = &[
     Native::File("null-origin-allowed", cors::null_origin_allowed),
     Native::File("origin-pattern-unanchored", cors::origin_pattern_unanchored),
     Native::File("hsts-missing", tls::hsts_missing),
-    Native::File("personal-data-in-configmap", secrets::personal_data_in_configmap),
-    Native::File("placeholder-value", secrets::placeholder_value),
-    Native::File("sops-partial-encryption", secrets::sops_partial_encryption),
+    Native::Text("personal-data-in-configmap", secrets::personal_data_in_configmap),
+    Native::Text("placeholder-value", secrets::placeholder_value),
+    Native::Text("sops-partial-encryption", secrets::sops_partial_encryption),
     Native::File("hpa-cannot-scale", availability::hpa_cannot_scale),
     Native::File("hpa-threshold-extreme", availability::hpa_threshold_extreme),
     Native::File("pdb-unhealthy-eviction-policy-unset", availability::pdb_unhealthy_eviction_policy_unset),
@@ -179,6 +203,10 @@ const NATIVE: &[Native] = &[
     Native::File("crds-invalid", helm::crds_invalid),
     Native::File("icon-missing", helm::icon_missing),
     Native::File("kustomize-deprecated-field", kustomize::deprecated_field),
+    Native::File("kustomize-reference-missing", kustomize::reference_missing),
+    Native::File("patch-target-missing", kustomize::patch_target_missing),
+    Native::File("image-override-unused", kustomize::image_override_unused),
+    Native::File("manifest-not-applied", kustomize::manifest_not_applied),
     Native::File("remote-base-unpinned", kustomize::remote_base_unpinned),
     Native::File("cpu-limit-below-one-core", limits::cpu_limit_below_one_core),
     Native::File("cpu-request-differs-from-limit", limits::cpu_request_differs_from_limit),
@@ -188,24 +216,96 @@ const NATIVE: &[Native] = &[
     Native::File("memory-request-differs-from-limit", limits::memory_request_differs_from_limit),
     Native::File("deprecated-service-account-field", objects::deprecated_service_account_field),
     Native::File("instance-label-mismatch", objects::instance_label_mismatch),
-    Native::File("keys-unsorted", objects::keys_unsorted),
+    Native::Text("keys-unsorted", objects::keys_unsorted),
     Native::File("label-value-invalid", objects::label_value_invalid),
     Native::File("name-invalid", objects::name_invalid),
     Native::File("port-name-invalid", objects::port_name_invalid),
     Native::File("required-annotation-missing", objects::required_annotation_missing),
     Native::File("required-label-missing", objects::required_label_missing),
-    Native::File("unrendered-template", objects::unrendered_template),
+    Native::Text("unrendered-template", objects::unrendered_template),
     Native::File("probes-identical", probes::probes_identical),
     Native::File("startup-probe-missing", probes::startup_probe_missing),
     Native::File("selector-label-mismatch", references::selector_label_mismatch),
     Native::File("volume-undefined", references::volume_undefined),
     Native::File("deprecated-api-version", schema::deprecated_api_version),
+    Native::File("env-file-committed", env_files::env_file_committed),
+    Native::File("example-drift", env_files::example_drift),
+    Native::File("dotenv-schema-violation", env_files::schema_violation),
+    Native::File("env-file-missing", compose_files::env_file_missing),
+    Native::File("bind-source-missing", compose_files::bind_source_missing),
+    Native::File("secret-file-missing", compose_files::secret_file_missing),
+    Native::File("build-context-missing", compose_files::build_context_missing),
+    Native::File("variable-undefined", compose_files::variable_undefined),
+    Native::File("built-image-runs-as-root", compose_files::built_image_runs_as_root),
+    Native::File("entry-missing", wrangler_files::entry_missing),
+    Native::File("d1-migrations-missing", wrangler_files::d1_migrations_missing),
+    Native::File("multiple-config-files", wrangler_files::multiple_config_files),
+    Native::File("required-secret-undeclared", wrangler_files::required_secret_undeclared),
+    Native::File("service-binding-dangling", wrangler_files::service_binding_dangling),
+    Native::File("environment-undefined", wrangler_files::environment_undefined),
+    Native::File("worker-unreachable", wrangler_files::worker_unreachable),
+    Native::File("dependency-missing", chart_files::dependency_missing),
+    Native::File("dependency-unpinned", chart_files::dependency_unpinned),
+    Native::File("value-undefined", chart_templates::value_undefined),
+    Native::File("production-values-unsafe", chart_files::production_values_unsafe),
+    Native::File("source-missing", gitops::source_missing),
+    Native::File("sops-file-unencrypted", sops::sops_file_unencrypted),
+    Native::Credentials("reused-across-environments", reused_across_environments),
+    Native::Project("network-policy-missing", policies::network_policy_missing),
+    Native::Project("policy-selects-nothing", policies::policy_selects_nothing),
+    Native::Project("policy-peer-selects-nothing", policies::policy_peer_selects_nothing),
+    Native::Project("default-deny-missing", namespaces::default_deny_missing),
+    Native::Project("namespace-without-limit-range", namespaces::namespace_without_limit_range),
+    Native::Project("namespace-without-quota", namespaces::namespace_without_quota),
+    Native::Project("pod-security-level-unset", namespaces::pod_security_level_unset),
+    Native::Project("internal-port-exposed", exposure::internal_port_exposed),
+    Native::Project("workload-publicly-exposed", exposure::workload_publicly_exposed),
+    Native::Project("service-monitor-selects-nothing", monitors::service_monitor_selects_nothing),
+    Native::Project("service-monitor-port-missing", monitors::service_monitor_port_missing),
+    Native::Project("service-monitor-missing", monitors::service_monitor_missing),
+    Native::Project("rollout-causes-outage", rollout::rollout_causes_outage),
+    Native::Project("read-write-once-volume-shared", rollout::read_write_once_volume_shared),
+    Native::Project("single-zone-pin", rollout::single_zone_pin),
+    Native::Project("grace-period-too-short", rollout::grace_period_too_short),
+    Native::File("compose-grace-period-too-short", rollout::compose_grace_period_too_short),
+    Native::Project("hpa-missing", rollout::hpa_missing),
+    Native::Project("prestop-missing", rollout::prestop_missing),
+    Native::Project("redis-without-auth", stores::redis_without_auth),
+    Native::File("redis-file-without-auth", stores::redis_file_without_auth),
+    Native::File("volume-ephemeral", stores::volume_ephemeral),
+    Native::Project("service-selects-nothing", dangling::service_selects_nothing),
+    Native::Project("ingress-backend-missing", dangling::ingress_backend_missing),
+    Native::Project("config-key-missing", dangling::config_key_missing),
+    Native::Project("service-port-missing", dangling::service_port_missing),
+    Native::Project("configmap-missing", dangling::configmap_missing),
+    Native::Project("secret-missing", dangling::secret_missing),
+    Native::Project("service-account-missing", dangling::service_account_missing),
+    Native::Project("volume-claim-missing", dangling::volume_claim_missing),
+    Native::Project("statefulset-service-missing", dangling::statefulset_service_missing),
+    Native::Project("cluster-admin-bound", rbac::cluster_admin_bound),
+    Native::Project("default-service-account-bound", rbac::default_service_account_bound),
+    Native::Project("pod-exec-bound", rbac::pod_exec_bound),
+    Native::Project("binding-dangling", rbac::binding_dangling),
+    Native::Project("service-account-shared", rbac::service_account_shared),
+    Native::Project("ingress-tls-secret-missing", certificates::ingress_tls_secret_missing),
+    Native::Project("certificate-issuer-missing", certificates::certificate_issuer_missing),
+    Native::Project("certificate-misses-host", certificates::certificate_misses_host),
+    Native::Project("acme-staging-issuer", certificates::acme_staging_issuer),
+    Native::Project("self-signed-issuer-on-public-host", certificates::self_signed_issuer_on_public_host),
+    Native::Project("gateway-without-tls", certificates::gateway_without_tls),
+    Native::File("load-balancer-without-tls", certificates::load_balancer_without_tls),
+    Native::File("mesh-plaintext-allowed", mesh::mesh_plaintext_allowed),
+    Native::Project("mesh-not-strict", mesh::mesh_not_strict),
+    Native::Project("namespace-missing", dangling::namespace_missing),
+    Native::Project("env-host-unresolvable", hosts::env_host_unresolvable),
+    Native::File("compose-host-unresolvable", hosts::compose_host_unresolvable),
+    Native::Project("duplicate-resource", dangling::duplicate_resource),
 ];
 
 impl Native {
     fn name(&self) -> &'static str {
         match self {
-            Self::File(name, _) | Self::Project(name, _) => name,
+            Self::File(name, _) | Self::Text(name, _) | Self::Project(name, _) | Self::Credentials(name, _) => name,
         }
     }
 

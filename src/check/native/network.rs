@@ -265,7 +265,7 @@ fn is_private_address(text: &str) -> bool {
 }
 
 /// Whether a Service, or what a chart says of one, is for its own network or for some addresses.
-fn is_closed(spec: Node<'_>, annotations: Option<Node<'_>>) -> bool {
+pub(crate) fn is_closed(spec: Node<'_>, annotations: Option<Node<'_>>) -> bool {
     let ranges = spec.get("loadBalancerSourceRanges").into_iter().flat_map(Node::items).filter_map(Node::text);
     let mut some_range = false;
     let all_closed = ranges.inspect(|_| some_range = true).all(|range| !is_everything(range));

@@ -432,11 +432,9 @@ fn required(run: &mut Run<'_, '_>, field: &str, word: &str) {
         for Wanted { key, pattern, regex } in &wanted {
             let mapping = metadata.get(field).filter(|mapping| mapping.is_mapping());
             let Some(value) = mapping.and_then(|mapping| mapping.get(key)).filter(|value| !value.is_null()) else {
-                if !artifact.decorated {
-                    let at = mapping.or_else(|| metadata.get("name")).unwrap_or(metadata);
-                    let message = format!("{} `{}` has no {word} `{key}`", artifact.object.kind, shorten(&artifact.object.name));
-                    run.report(at.place(), artifact.object_at(at, ""), message);
-                }
+                let at = mapping.or_else(|| metadata.get("name")).unwrap_or(metadata);
+                let message = format!("{} `{}` has no {word} `{key}`", artifact.object.kind, shorten(&artifact.object.name));
+                run.report(at.place(), artifact.object_at(at, ""), message);
                 continue;
             };
             let Some(pattern) = pattern else { continue };

@@ -6,7 +6,7 @@ use super::limits::{image_name, is_server_image};
 use crate::artifact::{Place, Role, TargetKind};
 use crate::check::{Run, shorten};
 use crate::finding::{Confidence, Related, Severity};
-use crate::project::{ContainerFacts, Detail, ProjectRun, location};
+use crate::project::{ContainerFacts, Detail, Group, ObjectFacts, ProjectRun, WorkloadFacts, location};
 use crate::rule::ArtifactKind;
 use crate::syntax::{Node, parse_duration};
 
@@ -182,6 +182,35 @@ fn endpoint(probe: Node<'_>) -> Option<String> {
     probe.get("grpc").map(|grpc| format!("gRPC service `{}` on port {}", text(grpc, "service"), text(grpc, "port")))
 }
 
+/// Which main container gets the traffic of which Service, for sure.
+pub(super) fn served<'a>(group: &Group<'a>, facts: &'a ObjectFacts, workload: &'a WorkloadFacts) -> Vec<(usize, &'a ObjectFacts)> {
+    let main: Vec<(usize, &ContainerFacts)> =
+        workload.containers.iter().filter(|container| container.role == Role::Main).enumerate().collect();
+    let mut served = Vec::new();
+    for service in group.services(facts, workload) {
+        let Detail::Service { selector: Some(selector), ports, .. } = &service.detail else { continue };
+        // A label that only a kustomization adds, or a namespace that only one of the two writes, may be another one.
+        if !selector.selects(&workload.labels, &BTreeSet::new()) || !group.surely_same_namespace(facts, service) {
+            continue;
+        }
+        for port in ports {
+            let is_port = |container: &&(usize, &ContainerFacts)| {
+                container
+                    .1
+                    .ports
+                    .iter()
+                    .any(|declared| declared.name == port.text || declared.number.is_some_and(|number| number.to_string() == port.text))
+            };
+            // A port that an init or injected container declares is not the author's.
+            let elsewhere = workload.containers.iter().any(|container| container.role != Role::Main && is_port(&&(0, container)));
+            if let Some(container) = main.iter().find(is_port).or(main.first()).filter(|_| !elsewhere) {
+                served.push((container.0, service));
+            }
+        }
+    }
+    served
+}
+
 /// Reports containers that get traffic without a readiness probe.
 pub(crate) fn readiness_probe_missing(run: &mut ProjectRun<'_>) {
     let group = run.group;
@@ -193,28 +222,7 @@ pub(crate) fn readiness_probe_missing(run: &mut ProjectRun<'_>) {
         let main: Vec<(usize, &ContainerFacts)> =
             workload.containers.iter().filter(|container| container.role == Role::Main).enumerate().collect();
         let Some(&(_, first)) = main.first() else { continue };
-        // Which container gets the traffic of which Service.
-        let mut served = Vec::new();
-        for service in group.services(facts, workload) {
-            let Detail::Service { selector: Some(selector), ports } = &service.detail else { continue };
-            // A label that only a kustomization adds, or a namespace that only one of the two writes, may be another one.
-            if !selector.selects(&workload.labels, &BTreeSet::new()) || !group.surely_same_namespace(facts, service) {
-                continue;
-            }
-            for port in ports {
-                let is_port =
-                    |container: &&(usize, &ContainerFacts)| {
-                        container.1.ports.iter().any(|declared| {
-                            declared.name == port.text || declared.number.is_some_and(|number| number.to_string() == port.text)
-                        })
-                    };
-                // A port that an init or injected container declares is not the author's.
-                let elsewhere = workload.containers.iter().any(|container| container.role != Role::Main && is_port(&&(0, container)));
-                if let Some(container) = main.iter().find(is_port).or(main.first()).filter(|_| !elsewhere) {
-                    served.push((container.0, service));
-                }
-            }
-        }
+        let served = served(group, facts, workload);
         let probed = main.iter().any(|(_, container)| container.has_readiness);
         let mut at: BTreeSet<usize> = served.iter().map(|(index, _)| *index).collect();
         if !probed && (!served.is_empty() || main.iter().any(|(_, container)| !container.ports.is_empty())) {

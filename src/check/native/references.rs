@@ -11,7 +11,7 @@ use crate::syntax::Node;
 
 /// Reports workloads that do not select their own pods.
 pub(crate) fn selector_label_mismatch(run: &mut Run<'_, '_>) {
-    for artifact in run.artifacts().filter(|artifact| artifact.complete && !artifact.decorated) {
+    for artifact in run.artifacts().filter(|artifact| artifact.complete) {
         let root = artifact.root;
         let (kind, api) = (artifact.object.kind.as_str(), root.text_of("apiVersion").unwrap_or_default());
         // Selectors of these are mappings of labels, and default to the labels of the template.

@@ -285,13 +285,13 @@ pub(crate) fn sops_partial_encryption(run: &mut Run<'_, '_>) {
 }
 
 /// What the metadata of SOPS says of values that stay readable.
-struct Sops {
+pub(super) struct Sops {
     suffix: String,
     pattern: Option<Regex>,
 }
 
 impl Sops {
-    fn read(artifact: &crate::artifact::Artifact<'_>) -> Option<Self> {
+    pub(super) fn read(artifact: &crate::artifact::Artifact<'_>) -> Option<Self> {
         let dotenv = artifact.kind == ArtifactKind::Dotenv;
         let text = |key: &str| {
             let text = if dotenv {

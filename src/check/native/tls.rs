@@ -74,7 +74,7 @@ fn mappings_with<'d>(root: Node<'d>, keys: &[&str]) -> impl Iterator<Item = Node
     root.values().into_iter().filter(move |node| node.pairs().any(|(key, _)| key.text().is_some_and(|text| keys.contains(&text))))
 }
 
-fn is_internal_host(host: &str) -> bool {
+pub(super) fn is_internal_host(host: &str) -> bool {
     let host = host.rsplit('/').next().unwrap_or(host);
     host == "localhost" || [".local", ".localhost", ".internal", ".test", ".svc"].iter().any(|end| host.ends_with(end))
 }
@@ -611,7 +611,7 @@ fn ingress<'d>(run: &mut Run<'_, 'd>, place: &Place<'d>) {
 }
 
 /// Whether a host is in the list, wildcards standing for one label.
-fn is_covered(host: &str, covered: &[&str]) -> bool {
+pub(super) fn is_covered(host: &str, covered: &[&str]) -> bool {
     covered.iter().any(|known| {
         known.eq_ignore_ascii_case(host)
             || known.strip_prefix("*.").is_some_and(|domain| {

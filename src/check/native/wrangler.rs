@@ -62,7 +62,7 @@ fn object(place: &Place<'_>, node: Node<'_>) -> Object {
 }
 
 /// What a worker is in messages.
-fn whose(place: &Place<'_>) -> String {
+pub(super) fn whose(place: &Place<'_>) -> String {
     if place.environment.is_empty() { "the top level".to_owned() } else { format!("environment `{}`", place.environment) }
 }
 
@@ -73,7 +73,7 @@ fn written<'a, 'd>(run: &Run<'a, 'd>) -> Vec<(&'a Artifact<'d>, Vec<&'a Place<'d
     artifacts.map(|artifact| (artifact, artifact.targets(TargetKind::Worker).collect())).collect()
 }
 
-fn each_worker<'a, 'd>(run: &mut Run<'a, 'd>, check: impl Fn(&mut Run<'a, 'd>, &'a Artifact<'d>, &'a Place<'d>)) {
+pub(super) fn each_worker<'a, 'd>(run: &mut Run<'a, 'd>, check: impl Fn(&mut Run<'a, 'd>, &'a Artifact<'d>, &'a Place<'d>)) {
     for (artifact, places) in written(run) {
         for place in places {
             check(run, artifact, place);
@@ -629,7 +629,7 @@ pub(crate) fn preview_uses_production_id(run: &mut Run<'_, '_>) {
     });
 }
 
-fn consumers(worker: Node<'_>) -> impl Iterator<Item = Node<'_>> {
+pub(super) fn consumers(worker: Node<'_>) -> impl Iterator<Item = Node<'_>> {
     worker.at_path(&["queues", "consumers"]).into_iter().flat_map(Node::items)
 }
 
