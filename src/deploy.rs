@@ -6,7 +6,7 @@ use crate::artifact::{self, Artifact, Context, PathScope, in_example_folder, is_
 use crate::check::{Draft, File, Lazy, Part, check_file};
 use crate::environment::compose::compose;
 use crate::environment::helm::Release;
-use crate::environment::{Composed, Origins, Problem, ProblemKind, kustomize};
+use crate::environment::{Composed, Origins, ProblemKind, kustomize};
 use crate::finding::Location;
 use crate::project::facts;
 use crate::redact::FileSecrets;
@@ -92,8 +92,6 @@ fn check_environment(
     let origins = &environment.origins;
     let files: Vec<&str> = origins.parts().iter().map(|(_, path)| &**path).collect();
     let mut outcome = Outcome::default();
-    // What is not known may be what is meant.
-    let problems: Vec<Problem> = problems.into_iter().filter(|problem| problem.kind == ProblemKind::Path || !open).collect();
     let parsed = Parsed { documents, errors: Vec::new() };
     // A file that is for development says so of its own lines, whatever it is deployed with.
     let scope_of = |path: &str| match settings.scope(path) {

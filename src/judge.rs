@@ -324,7 +324,7 @@ fn groups<'a>(survey: &Survey, plain: &'a [ObjectFacts], environments: &'a Envir
         .iter()
         .filter(|(_, facts)| !facts.is_empty())
         .map(|(environment, facts)| {
-            let build = Build { open: environment.open, built: true, ..Build::default() };
+            let build = Build { open: environment.open, built: true };
             Group::new(environment.name.to_string(), build, facts.iter().collect(), &BTreeSet::new())
         })
         .collect();
@@ -332,7 +332,7 @@ fn groups<'a>(survey: &Survey, plain: &'a [ObjectFacts], environments: &'a Envir
     let cuts = cuts(&plain);
     // What charts render is not known, and it may be what plain manifests name.
     let open = survey.entries.iter().any(|entry| entry.sort == Sort::ChartTemplate);
-    groups.push(Group::new(String::new(), Build { open, ..Build::default() }, plain, &cuts));
+    groups.push(Group::new(String::new(), Build { open, built: false }, plain, &cuts));
     groups
 }
 

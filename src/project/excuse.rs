@@ -43,7 +43,7 @@ impl Excuse {
     }
 
     fn holds(&self, path: &str, group: &Group<'_>) -> bool {
-        let namespace = group.namespace(path, &self.object);
+        let namespace = self.object.namespace.as_str();
         let accounts = || {
             group
                 .near(path, FactSort::ServiceAccount)
@@ -63,7 +63,7 @@ impl Excuse {
                 let given = !group.name.is_empty() || !namespace.is_empty();
                 given || delivered(FactSort::Application) || delivered(FactSort::Delivery)
             }
-            "namespace-given" => namespace != self.object.namespace,
+            "namespace-given" => false,
             "default-priority" => group.near(path, FactSort::DefaultPriority).next().is_some(),
             fact => match fact.strip_prefix("limit-range.") {
                 Some(field) => group.has_limit_range(path, namespace, field),

@@ -1,6 +1,6 @@
 //! Facts: what an artifact leaves for rules that need several of them. Small, owned, without the tree.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::network::{self, GatewayFacts, MonitorFacts, PolicyFacts, RouteFacts, ServiceFacts};
@@ -56,10 +56,9 @@ impl Selector {
         self.labels.is_empty() && self.expressions.is_empty()
     }
 
-    /// Whether it selects an object with these labels; an empty selector selects everything. Labels with the `added`
-    /// keys are put on by a build, on both sides alike.
-    pub(crate) fn selects(&self, labels: &BTreeMap<String, String>, added: &BTreeSet<String>) -> bool {
-        self.labels.iter().all(|(key, value)| labels.get(key).map_or(added.contains(key), |known| known == value))
+    /// Whether it selects an object with these labels; an empty selector selects everything.
+    pub(crate) fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
             && self.expressions.iter().all(|(key, operator, values)| {
                 let value = labels.get(key);
                 match operator.as_str() {
@@ -241,8 +240,6 @@ pub(crate) struct ObjectFacts {
     pub(crate) namespace_span: Option<Span>,
     /// Whether the API server completes its name.
     pub(crate) generated_name: bool,
-    /// Whether it is an object, and not what builds some.
-    pub(crate) kubernetes: bool,
     /// See `Place::complete`.
     pub(crate) complete: bool,
     pub(crate) scope: PathScope,
@@ -313,7 +310,6 @@ pub(crate) fn facts(path: &Arc<str>, artifact: &Artifact<'_>) -> Option<ObjectFa
         name_span: name.unwrap_or(root).place(),
         namespace_span: root.at_path(&["metadata", "namespace"]).filter(|node| !node.is_null()).map(Node::place),
         generated_name: root.at_path(&["metadata", "name"]).is_none(),
-        kubernetes: artifact.kind == ArtifactKind::Kubernetes,
         complete: artifact.complete,
         scope: artifact.scope,
         detail,

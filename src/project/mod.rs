@@ -4,6 +4,7 @@ mod commands;
 mod excuse;
 mod facts;
 mod files;
+mod index;
 mod network;
 mod pods;
 mod references;
@@ -28,13 +29,9 @@ pub(crate) use pods::{ConfigFacts, PodFacts, Start, Timeout, is_redis, read_time
 pub(crate) use references::{ISTIO_GATEWAY, Provided, Reference};
 pub(crate) use traffic::{CertificateFacts, EntranceFacts, MeshFacts, Traffic};
 
-/// What a kustomization does to its objects, as far as rules over several objects ask.
-#[derive(Debug, Default)]
-pub(crate) struct Build<'a> {
-    /// The namespaces it sets, by path.
-    pub(crate) namespaces: HashMap<&'a str, &'a str>,
-    /// Keys of the labels it puts on pods and into selectors.
-    pub(crate) labels: BTreeSet<String>,
+/// How objects come to be deployed together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Build {
     /// Whether a kustomization builds it; plain manifests are applied as they are.
     pub(crate) built: bool,
     /// Whether what is deployed is not all known, such as a remote base or a chart.
@@ -45,7 +42,7 @@ pub(crate) struct Build<'a> {
 pub(crate) struct Group<'a> {
     /// Name for several groups of one file; empty for plain manifests.
     pub(crate) name: String,
-    pub(crate) build: Build<'a>,
+    pub(crate) build: Build,
     pub(crate) objects: Vec<&'a ObjectFacts>,
     /// Objects that project rules look up, by what they are.
     by_sort: BTreeMap<FactSort, Vec<&'a ObjectFacts>>,
@@ -59,12 +56,12 @@ pub(crate) struct Group<'a> {
     by_pod_label: HashMap<(&'a str, &'a str), Vec<(&'a ObjectFacts, &'a WorkloadFacts)>>,
     /// The cuts that each path lies below, outermost first.
     chains: HashMap<&'a str, Vec<usize>>,
-    index: references::Index<'a>,
+    index: index::Index<'a>,
 }
 
 impl<'a> Group<'a> {
     /// A group; `cuts` are folders or files that are deployments of their own.
-    pub(crate) fn new(name: String, build: Build<'a>, objects: Vec<&'a ObjectFacts>, cuts: &BTreeSet<String>) -> Self {
+    pub(crate) fn new(name: String, build: Build, objects: Vec<&'a ObjectFacts>, cuts: &BTreeSet<String>) -> Self {
         let mut by_sort: BTreeMap<FactSort, Vec<&'a ObjectFacts>> = BTreeMap::new();
         let mut by_name: HashMap<&'a str, Vec<&'a ObjectFacts>> = HashMap::new();
         let mut by_target: HashMap<&'a str, Vec<&'a ObjectFacts>> = HashMap::new();
@@ -92,26 +89,15 @@ impl<'a> Group<'a> {
                 });
             }
         }
-        let by_label = selecting_by_label(&objects, &build.labels);
-        let index = references::Index::new(&objects, &build.namespaces);
+        let by_label = selecting_by_label(&objects);
+        let index = index::Index::new(&objects, &chains);
         Self { name, build, objects, by_sort, by_name, by_target, by_label, by_pod_label, chains, index }
     }
 
-    /// The namespace of an object of a file after the build; empty where it is given at deploy time.
-    fn namespace<'n>(&'n self, path: &str, object: &'n Object) -> &'n str {
-        self.build.namespaces.get(path).copied().unwrap_or(&object.namespace)
-    }
-
-    pub(crate) fn namespace_of<'n>(&'n self, facts: &'n ObjectFacts) -> &'n str {
-        self.namespace(&facts.path, &facts.object)
-    }
-
-    /// The name of the namespace that an object makes; a build that sets a namespace renames it, too.
-    pub(crate) fn name_of_namespace<'n>(&'n self, facts: &'n ObjectFacts) -> &'n str {
-        match self.namespace_of(facts) {
-            "" => &facts.object.name,
-            name => name,
-        }
+    /// The namespace of an object; empty where it is given at deploy time.
+    #[expect(clippy::unused_self, reason = "how a group knows it is its own matter")]
+    pub(crate) fn namespace_of<'n>(&self, facts: &'n ObjectFacts) -> &'n str {
+        &facts.object.namespace
     }
 
     /// Whether two objects may be in one namespace: one that is not written is given at deploy time, the same for all.
@@ -222,7 +208,7 @@ impl<'a> Group<'a> {
             .flatten()
             .filter(|(facts, selector)| {
                 facts.detail.sort() == sort
-                    && selector.selects(known, &self.build.labels)
+                    && selector.selects(known)
                     && self.together(&of.path, &facts.path)
                     && self.is_in_reach(facts, of)
             })
@@ -235,10 +221,12 @@ impl<'a> Group<'a> {
     /// The workloads near a path whose pods a selector selects, whatever their namespace.
     pub(crate) fn selected_by(&self, path: &str, selector: &Selector) -> Vec<(&'a ObjectFacts, &'a WorkloadFacts)> {
         let fits = |(facts, workload): &(&'a ObjectFacts, &'a WorkloadFacts)| {
-            self.together(path, &facts.path) && selector.selects(&workload.labels, &self.build.labels)
+            self.together(path, &facts.path) && selector.selects(&workload.labels)
         };
-        let asked = selector.labels.iter().filter(|(key, _)| !self.build.labels.contains(*key));
-        let known = asked.map(|(key, value)| self.by_pod_label.get(&(key.as_str(), value.as_str())).map(Vec::as_slice).unwrap_or_default());
+        let known = selector
+            .labels
+            .iter()
+            .map(|(key, value)| self.by_pod_label.get(&(key.as_str(), value.as_str())).map(Vec::as_slice).unwrap_or_default());
         match known.min_by_key(|known| known.len()) {
             Some(known) => known.iter().copied().filter(fits).collect(),
             None => self.all(FactSort::Workload).filter_map(with_workload).filter(fits).collect(),
@@ -300,14 +288,9 @@ fn with_workload(facts: &ObjectFacts) -> Option<(&ObjectFacts, &WorkloadFacts)> 
 }
 
 /// What selects pods by the rarest label that its selector asks for, so that no label that all have makes each one look at all.
-fn selecting_by_label<'a>(
-    objects: &[&'a ObjectFacts],
-    added: &BTreeSet<String>,
-) -> HashMap<(&'a str, &'a str), Vec<(&'a ObjectFacts, &'a Selector)>> {
+fn selecting_by_label<'a>(objects: &[&'a ObjectFacts]) -> HashMap<(&'a str, &'a str), Vec<(&'a ObjectFacts, &'a Selector)>> {
     let selecting = || objects.iter().filter_map(|&facts| Some((facts, facts.detail.selector()?)));
-    let labels = |selector: &'a Selector| {
-        selector.labels.iter().filter(|(key, _)| !added.contains(*key)).map(|(key, value)| (key.as_str(), value.as_str()))
-    };
+    let labels = |selector: &'a Selector| selector.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     let mut count: HashMap<(&str, &str), usize> = HashMap::new();
     for label in selecting().flat_map(|(_, selector)| labels(selector)) {
         *count.entry(label).or_default() += 1;
@@ -363,7 +346,7 @@ impl<'a> Across<'a> {
                 match &facts.detail {
                     Detail::Given(kinds) => across.given.extend(kinds),
                     Detail::Namespace { .. } => {
-                        across.makers.entry(group.name_of_namespace(facts)).or_default().insert(number);
+                        across.makers.entry(facts.object.name.as_str()).or_default().insert(number);
                     }
                     Detail::Other => {}
                     _ => across.inside.entry((sort, group.namespace_of(facts))).or_default().push((number, facts)),
@@ -405,7 +388,7 @@ impl<'a> ProjectRun<'a> {
     /// group, and of groups that do not make one of the same name, which would be another deployment.
     pub(crate) fn inside(&self, namespace: &'a ObjectFacts, sort: FactSort) -> impl Iterator<Item = (&'a ObjectFacts, bool)> {
         let (group, across) = (self.group, self.across);
-        let name = group.name_of_namespace(namespace);
+        let name = namespace.object.name.as_str();
         let makers = across.makers.get(name);
         let known = |name| across.inside.get(&(sort, name)).into_iter().flatten().copied();
         let is_own = move |number: usize, facts: &ObjectFacts| number == self.number && group.together(&namespace.path, &facts.path);

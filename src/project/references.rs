@@ -1,9 +1,8 @@
 //! What objects refer to by name, and what provides the things that are named.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::Spanned;
-use super::{Detail, Group, ObjectFacts, may_be_one};
 use crate::artifact::kubernetes::{api_group, pod_template};
 use crate::artifact::{Artifact, Placement, host_in, service_in};
 use crate::rule::ArtifactKind;
@@ -56,31 +55,15 @@ pub(crate) struct Links {
     /// Numbers in what its containers are told or what a `ConfigMap` holds: ports, perhaps.
     pub(crate) numbers: BTreeSet<u16>,
     /// The namespace that objects which no file holds are deployed into; empty for any, none for that of the object.
-    into: Option<String>,
+    pub(super) into: Option<String>,
     /// Names that a custom resource holds: it may make what they stand for.
-    mentions: Vec<String>,
+    pub(super) mentions: Vec<String>,
     /// Labels that a custom resource holds, each as one set: it may put them on the pods it makes.
     pub(crate) labels: Vec<BTreeMap<String, String>>,
 }
 
 /// An Istio Gateway, to tell it from those of the Gateway API.
 pub(crate) const ISTIO_GATEWAY: &str = "Istio Gateway";
-
-/// Kinds that are in no namespace.
-const CLUSTER_WIDE: &[&str] = &["StorageClass", "ClusterIssuer", "ClusterRole", "Namespace"];
-
-/// Objects that a cluster or what is installed in nearly every one of that kind makes by itself.
-const GIVEN: &[(&str, &str)] = &[
-    ("ConfigMap", "kube-root-ca.crt"),
-    ("ConfigMap", "openshift-service-ca.crt"),
-    ("ConfigMap", "istio-ca-root-cert"),
-    ("ConfigMap", "extension-apiserver-authentication"),
-    ("ConfigMap", "linkerd-identity-trust-roots"),
-    ("ServiceAccount", "default"),
-    ("ServiceAccount", "builder"),
-    ("ServiceAccount", "deployer"),
-    ("Service", "kubernetes"),
-];
 
 /// Annotations and labels that say that something else fills the object, or copies it into other namespaces.
 const FILLED: &[&str] = &[
@@ -101,7 +84,7 @@ const COPIED: &[&str] = &[
 ];
 
 /// Custom resources that deploy objects of which no file says what they are.
-fn is_opaque(kind: &str, group: &str) -> bool {
+pub(super) fn is_opaque(kind: &str, group: &str) -> bool {
     match group {
         "argoproj.io" => matches!(kind, "Application" | "ApplicationSet"),
         "helm.toolkit.fluxcd.io"
@@ -132,7 +115,7 @@ fn deployed_into(root: Node<'_>, group: &str) -> Option<String> {
 }
 
 /// Custom resources that make no object which others refer to by name, or only those that are read here.
-fn is_inert(kind: &str, group: &str) -> bool {
+pub(super) fn is_inert(kind: &str, group: &str) -> bool {
     const GROUPS: &[&str] = &[
         "cert-manager.io",
         "acme.cert-manager.io",
@@ -165,7 +148,7 @@ fn is_inert(kind: &str, group: &str) -> bool {
 }
 
 /// Whether a kind is not Kubernetes' own.
-fn is_custom(group: &str) -> bool {
+pub(super) fn is_custom(group: &str) -> bool {
     group.contains('.') && !group.ends_with(".k8s.io")
 }
 
@@ -619,134 +602,4 @@ fn generated(root: Node<'_>) -> Vec<Provided> {
         }
     }
     made
-}
-
-/// What provides things in a group.
-#[derive(Default)]
-pub(super) struct Index<'a> {
-    provided: HashMap<(&'static str, &'a str), Vec<(&'a ObjectFacts, &'a Provided)>>,
-    /// Who provides something of a kind in a namespace.
-    kinds: HashMap<(&'static str, &'a str), Vec<&'a ObjectFacts>>,
-    /// What deploys objects that no file holds, by the namespace it deploys into.
-    opaque: HashMap<&'a str, Vec<&'a ObjectFacts>>,
-    /// Custom resources that may make objects named after them.
-    makers: HashMap<&'a str, Vec<&'a ObjectFacts>>,
-    mentioned: HashSet<&'a str>,
-}
-
-impl<'a> Index<'a> {
-    /// The index of objects; `namespaces` are those that a build sets, by path.
-    pub(super) fn new(objects: &[&'a ObjectFacts], namespaces: &HashMap<&'a str, &'a str>) -> Self {
-        let mut index = Self::default();
-        for &facts in objects {
-            let namespace = namespaces.get(&*facts.path).copied().unwrap_or(&facts.object.namespace);
-            for provided in &facts.links.provides {
-                index.provided.entry((provided.kind, &provided.name)).or_default().push((facts, provided));
-                let place = if CLUSTER_WIDE.contains(&provided.kind) { "" } else { namespace };
-                index.kinds.entry((provided.kind, place)).or_default().push(facts);
-            }
-            index.mentioned.extend(facts.links.mentions.iter().map(String::as_str));
-            let kind = &facts.object.kind;
-            if is_opaque(kind, &facts.group) {
-                let into = match &facts.detail {
-                    Detail::Application { destination, .. } => destination,
-                    _ => facts.links.into.as_deref().unwrap_or(namespace),
-                };
-                index.opaque.entry(into).or_default().push(facts);
-            } else if is_custom(&facts.group) && !is_inert(kind, &facts.group) && kind != "CustomResourceDefinition" {
-                index.makers.entry(&facts.object.name).or_default().push(facts);
-            }
-        }
-        index
-    }
-}
-
-impl<'a> Group<'a> {
-    /// What provides something of a kind and a name to an object that looks for it in a namespace.
-    pub(crate) fn providers(
-        &self,
-        from: &ObjectFacts,
-        kind: &'static str,
-        name: &str,
-        namespace: &str,
-    ) -> Vec<(&'a ObjectFacts, &'a Provided)> {
-        // A claim of a StatefulSet is numbered.
-        let claim = name.rsplit_once('-').filter(|(_, end)| kind == "PersistentVolumeClaim" && end.parse::<u32>().is_ok());
-        let names = std::iter::once(name).chain(claim.map(|(template, _)| template));
-        let found = names.filter_map(|name| self.index.provided.get(&(kind, name))).flatten().copied();
-        found
-            .filter(|(facts, provided)| {
-                self.together(&from.path, &facts.path)
-                    && (provided.everywhere || CLUSTER_WIDE.contains(&kind) || may_be_one(self.namespace_of(facts), namespace))
-            })
-            .collect()
-    }
-
-    /// The namespace in which an object looks for what it refers to.
-    pub(crate) fn namespace_for<'n>(&'n self, from: &'n ObjectFacts, reference: &'n Reference) -> &'n str {
-        if reference.namespace.is_empty() { self.namespace_of(from) } else { &reference.namespace }
-    }
-
-    /// Whether something of a kind stands in a namespace near an object, so that the others should, too.
-    pub(crate) fn has_kind(&self, from: &ObjectFacts, kind: &'static str, namespace: &str) -> bool {
-        let place = if CLUSTER_WIDE.contains(&kind) { "" } else { namespace };
-        self.index.kinds.get(&(kind, place)).into_iter().flatten().any(|facts| self.together(&from.path, &facts.path))
-    }
-
-    /// Whether objects may be deployed into a namespace that no file of the group holds.
-    pub(crate) fn is_open(&self, from: &ObjectFacts, namespace: &str) -> bool {
-        let opaque = &self.index.opaque;
-        let near = |found: &Vec<&ObjectFacts>| found.iter().any(|facts| self.together(&from.path, &facts.path));
-        // What is not written is given at deploy time.
-        let into = || ["", namespace].into_iter().filter_map(|namespace| opaque.get(namespace)).any(near);
-        self.build.open || if namespace.is_empty() { opaque.values().any(near) } else { into() }
-    }
-
-    /// Whether a custom resource may make an object of a name: its own name is a part of it, or it says it.
-    fn may_be_made(&self, from: &ObjectFacts, name: &str, namespace: &str) -> bool {
-        if self.index.mentioned.contains(name) {
-            return true;
-        }
-        let ends = || name.char_indices().filter(|(_, character)| matches!(character, '-' | '.')).map(|(index, _)| index);
-        let starts = std::iter::once(0).chain(ends().map(|index| index + 1));
-        starts
-            .flat_map(|start| ends().chain([name.len()]).filter(move |end| *end > start).map(move |end| (start, end)))
-            .filter_map(|(start, end)| self.index.makers.get(name.get(start..end)?))
-            .flatten()
-            .any(|facts| self.together(&from.path, &facts.path) && may_be_one(self.namespace_of(facts), namespace))
-    }
-
-    /// Whether what an object refers to is in no file of the group, and nothing of the group may make it.
-    pub(crate) fn lacks(&self, from: &ObjectFacts, kind: &'static str, name: &str, namespace: &str) -> bool {
-        !name.contains(['$', '{', '<'])
-            && !GIVEN.contains(&(kind, name))
-            && self.providers(from, kind, name, namespace).is_empty()
-            && !self.is_open(from, namespace)
-            && !self.may_be_made(from, name, namespace)
-    }
-}
-
-impl Group<'_> {
-    /// Whether objects of another group may be deployed into the same namespace as those of this one: plain manifests
-    /// are often applied beside what a kustomization builds. Two builds are, where both say so or share no object; else
-    /// they are two ways to deploy the same.
-    pub(crate) fn goes_with(&self, other: &Group<'_>, own: &str, others: &str) -> bool {
-        (own == others && !own.is_empty())
-            || (may_be_one(own, others) && !(self.build.built && other.build.built && self.shares_objects(other)))
-    }
-
-    fn shares_objects(&self, other: &Group<'_>) -> bool {
-        let named = |facts: &&&ObjectFacts| !facts.object.name.is_empty();
-        let own: HashSet<(&str, &str)> =
-            self.objects.iter().filter(named).map(|facts| (facts.object.kind.as_str(), facts.object.name.as_str())).collect();
-        other.objects.iter().filter(named).any(|facts| own.contains(&(facts.object.kind.as_str(), facts.object.name.as_str())))
-    }
-
-    /// Whether this group has what another one lacks.
-    pub(crate) fn offers(&self, to: &Group<'_>, kind: &'static str, name: &str, namespace: &str) -> bool {
-        let found = self.index.provided.get(&(kind, name)).map(Vec::as_slice).unwrap_or_default();
-        found.iter().any(|(facts, provided)| {
-            provided.everywhere || CLUSTER_WIDE.contains(&kind) || to.goes_with(self, namespace, self.namespace_of(facts))
-        })
-    }
 }

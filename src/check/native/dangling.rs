@@ -49,7 +49,7 @@ pub(crate) fn service_selects_nothing(run: &mut ProjectRun<'_>) {
         if is_operators(selector, labels) || makes_pods(group, service, selector) || may_match(run, service, selector) {
             continue;
         }
-        let elsewhere = group.workloads(&service.path).find(|(_, workload)| selector.selects(&workload.labels, &group.build.labels));
+        let elsewhere = group.workloads(&service.path).find(|(_, workload)| selector.selects(&workload.labels));
         // Where a namespace has no workloads at all, they are deployed in another way, unless they stand beside the Service.
         let beside = elsewhere.is_some_and(|(facts, _)| facts.path == service.path);
         if !beside && !has_neighbours(group, service) {
@@ -82,19 +82,19 @@ fn may_match(run: &ProjectRun<'_>, service: &ObjectFacts, selector: &Selector) -
     let at_run_time = selector.labels.keys().any(|key| SET_AT_RUN_TIME.contains(&key.as_str())).then(bare);
     let partly = group.workloads(&service.path).any(|(facts, workload)| {
         let open = !facts.complete || workload.labels.iter().any(|(key, value)| is_open(key) || is_open(value));
-        let set = at_run_time.as_ref().is_some_and(|bare| bare.selects(&workload.labels, &group.build.labels));
+        let set = at_run_time.as_ref().is_some_and(|bare| bare.selects(&workload.labels));
         (open || set) && group.same_namespace(facts, service)
     });
     let made = || {
-        group.near(&service.path, FactSort::Other).any(|facts| {
-            facts.links.labels.iter().any(|labels| selector.selects(labels, &group.build.labels)) && group.same_namespace(facts, service)
-        })
+        group
+            .near(&service.path, FactSort::Other)
+            .any(|facts| facts.links.labels.iter().any(|labels| selector.selects(labels)) && group.same_namespace(facts, service))
     };
     let deployed_beside = || {
         run.groups.iter().filter(|other| !std::ptr::eq(*other, group)).any(|other| {
-            let found = other.all(FactSort::Workload).filter(
-                |facts| matches!(&facts.detail, Detail::Workload(workload) if selector.selects(&workload.labels, &other.build.labels)),
-            );
+            let found = other
+                .all(FactSort::Workload)
+                .filter(|facts| matches!(&facts.detail, Detail::Workload(workload) if selector.selects(&workload.labels)));
             found.into_iter().any(|facts| group.goes_with(other, group.namespace_of(service), other.namespace_of(facts)))
         })
     };
@@ -380,7 +380,7 @@ pub(crate) fn statefulset_service_missing(run: &mut ProjectRun<'_>) {
         let found: Providers<'_> = group.providers(from, "Service", name, namespace);
         let governs = |(facts, _): &(&ObjectFacts, &Provided)| match &facts.detail {
             Detail::Service { face, selector, .. } => {
-                face.headless && selector.as_ref().is_none_or(|selector| selector.selects(&workload.labels, &group.build.labels))
+                face.headless && selector.as_ref().is_none_or(|selector| selector.selects(&workload.labels))
             }
             _ => true,
         };
@@ -441,7 +441,7 @@ pub(crate) fn duplicate_resource(run: &mut ProjectRun<'_>) {
     let group = run.group;
     let mut seen: BTreeMap<(&str, &str, &str, &str), &ObjectFacts> = BTreeMap::new();
     let built = group.build.built;
-    for facts in group.objects.iter().copied().filter(|facts| facts.kubernetes && !facts.object.name.is_empty()) {
+    for facts in group.objects.iter().copied().filter(|facts| !facts.object.name.is_empty()) {
         let object = &facts.object;
         if is_open(&object.name) || is_open(&object.namespace) || facts.generated_name {
             continue;

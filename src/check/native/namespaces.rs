@@ -21,7 +21,7 @@ fn applications<'a>(run: &ProjectRun<'a>) -> Vec<&'a ObjectFacts> {
     let runs = |facts: &'a ObjectFacts, sort| run.inside(facts, sort).any(|(_, sure)| sure);
     group
         .all(FactSort::Namespace)
-        .filter(|facts| facts.complete && !is_system(group.name_of_namespace(facts)))
+        .filter(|facts| facts.complete && !is_system(facts.object.name.as_str()))
         .filter(|facts| runs(facts, FactSort::Workload) || runs(facts, FactSort::Release))
         .collect()
 }
@@ -38,7 +38,7 @@ pub(crate) fn default_deny_missing(run: &mut ProjectRun<'_>) {
     }
     let directions = run.active.texts("directions");
     for facts in applications(run) {
-        let name = run.group.name_of_namespace(facts);
+        let name = facts.object.name.as_str();
         if run.is_external("NetworkPolicy", name) {
             continue;
         }
@@ -64,7 +64,7 @@ pub(crate) fn namespace_without_limit_range(run: &mut ProjectRun<'_>) {
         return;
     }
     for facts in applications(run) {
-        let name = run.group.name_of_namespace(facts);
+        let name = facts.object.name.as_str();
         if run.is_external("LimitRange", name) {
             continue;
         }
@@ -98,7 +98,7 @@ pub(crate) fn namespace_without_quota(run: &mut ProjectRun<'_>) {
         return;
     }
     for facts in applications(run) {
-        let name = run.group.name_of_namespace(facts);
+        let name = facts.object.name.as_str();
         if run.is_external("ResourceQuota", name) {
             continue;
         }
@@ -168,12 +168,12 @@ fn amount(value: f64, resource: &str) -> String {
 pub(crate) fn pod_security_level_unset(run: &mut ProjectRun<'_>) {
     const LABEL: &str = "pod-security.kubernetes.io/enforce";
     let group = run.group;
-    if run.is_given("PodSecurity") || group.build.labels.contains(LABEL) {
+    if run.is_given("PodSecurity") {
         return;
     }
     for facts in group.all(FactSort::Namespace).filter(|facts| facts.complete) {
         let Detail::Namespace { level, reason, .. } = &facts.detail else { continue };
-        let name = group.name_of_namespace(facts);
+        let name = facts.object.name.as_str();
         let decided = level.as_ref().is_some_and(|level| matches!(level.text.as_str(), "baseline" | "restricted") || is_open(&level.text));
         if decided || *reason && level.is_some() || is_system(name) || run.is_external("Namespace", name) {
             continue;

@@ -81,7 +81,7 @@ fn namespaces<'a>(group: &'a Group<'a>) -> BTreeMap<&'a str, Known<'a>> {
     let mut known: BTreeMap<&str, Known<'_>> = BTreeMap::new();
     for facts in group.all(FactSort::Namespace).filter(|facts| facts.complete) {
         let Detail::Namespace { labels, .. } = &facts.detail else { continue };
-        let name = group.name_of_namespace(facts);
+        let name = facts.object.name.as_str();
         let mut labels = labels.clone();
         labels.insert(NAME.to_owned(), name.to_owned());
         known.insert(name, Known { made_by: Some(facts), labels, used: false });
@@ -146,8 +146,7 @@ fn other_pods(
     let group = run.group;
     let Some((wanted, span)) = &peer.namespaces else { return };
     let name = &facts.object.name;
-    let found: Vec<&str> =
-        namespaces.iter().filter(|(_, known)| wanted.selects(&known.labels, &group.build.labels)).map(|(name, _)| *name).collect();
+    let found: Vec<&str> = namespaces.iter().filter(|(_, known)| wanted.selects(&known.labels)).map(|(name, _)| *name).collect();
     if found.is_empty() {
         // Only a namespace of the project that is meant by its name can be known to lack the label.
         let meant = values(wanted).find_map(|value| Some((value, namespaces.get(value)?.made_by?)));

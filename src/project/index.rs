@@ -1,0 +1,191 @@
+//! The index of a group: what provides the things that its objects name, and what may be made without a file.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::references::{Provided, Reference, is_custom, is_inert, is_opaque};
+use super::{Detail, Group, ObjectFacts, may_be_one};
+
+/// Objects that a cluster or what is installed in nearly every one of that kind makes by itself.
+const GIVEN: &[(&str, &str)] = &[
+    ("ConfigMap", "kube-root-ca.crt"),
+    ("ConfigMap", "openshift-service-ca.crt"),
+    ("ConfigMap", "istio-ca-root-cert"),
+    ("ConfigMap", "extension-apiserver-authentication"),
+    ("ConfigMap", "linkerd-identity-trust-roots"),
+    ("ServiceAccount", "default"),
+    ("ServiceAccount", "builder"),
+    ("ServiceAccount", "deployer"),
+    ("Service", "kubernetes"),
+];
+
+/// Kinds that are in no namespace.
+const CLUSTER_WIDE: &[&str] = &["StorageClass", "ClusterIssuer", "ClusterRole", "Namespace"];
+
+/// Things by the outermost cut that they lie below: none is deployed together with those below another one.
+struct ByCut<T>(BTreeMap<Option<usize>, Vec<T>>);
+
+impl<T> Default for ByCut<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T> ByCut<T> {
+    fn push(&mut self, cut: Option<usize>, thing: T) {
+        self.0.entry(cut).or_default().push(thing);
+    }
+
+    fn all(&self) -> impl Iterator<Item = &T> {
+        self.0.values().flatten()
+    }
+
+    /// Those below a cut and those below none; of none, all.
+    fn near(&self, cut: Option<usize>) -> impl Iterator<Item = &T> {
+        let some = cut.map(|_| [self.0.get(&None), self.0.get(&cut)]);
+        let every = cut.is_none().then(|| self.all());
+        some.into_iter().flatten().flatten().flatten().chain(every.into_iter().flatten())
+    }
+}
+
+/// What provides things in a group.
+#[derive(Default)]
+pub(super) struct Index<'a> {
+    provided: HashMap<(&'static str, &'a str), ByCut<(&'a ObjectFacts, &'a Provided)>>,
+    /// Who provides something of a kind in a namespace.
+    kinds: HashMap<(&'static str, &'a str), ByCut<&'a ObjectFacts>>,
+    /// What deploys objects that no file holds, by the namespace it deploys into.
+    opaque: HashMap<&'a str, ByCut<&'a ObjectFacts>>,
+    /// Custom resources that may make objects named after them.
+    makers: HashMap<&'a str, ByCut<&'a ObjectFacts>>,
+    mentioned: HashSet<&'a str>,
+}
+
+impl<'a> Index<'a> {
+    /// The index of objects; `chains` are the cuts, by path.
+    pub(super) fn new(objects: &[&'a ObjectFacts], chains: &HashMap<&'a str, Vec<usize>>) -> Self {
+        let mut index = Self::default();
+        for &facts in objects {
+            let namespace = facts.object.namespace.as_str();
+            let cut = chains.get(&*facts.path).and_then(|chain| chain.first().copied());
+            for provided in &facts.links.provides {
+                index.provided.entry((provided.kind, &provided.name)).or_default().push(cut, (facts, provided));
+                let place = if CLUSTER_WIDE.contains(&provided.kind) { "" } else { namespace };
+                index.kinds.entry((provided.kind, place)).or_default().push(cut, facts);
+            }
+            index.mentioned.extend(facts.links.mentions.iter().map(String::as_str));
+            let kind = &facts.object.kind;
+            if is_opaque(kind, &facts.group) {
+                let into = match &facts.detail {
+                    Detail::Application { destination, .. } => destination,
+                    _ => facts.links.into.as_deref().unwrap_or(namespace),
+                };
+                index.opaque.entry(into).or_default().push(cut, facts);
+            } else if is_custom(&facts.group) && !is_inert(kind, &facts.group) && kind != "CustomResourceDefinition" {
+                index.makers.entry(&facts.object.name).or_default().push(cut, facts);
+            }
+        }
+        index
+    }
+}
+
+impl<'a> Group<'a> {
+    fn cut_of(&self, path: &str) -> Option<usize> {
+        self.chains.get(path).and_then(|chain| chain.first().copied())
+    }
+
+    /// What provides something of a kind and a name to an object that looks for it in a namespace.
+    pub(crate) fn providers(
+        &self,
+        from: &ObjectFacts,
+        kind: &'static str,
+        name: &str,
+        namespace: &str,
+    ) -> Vec<(&'a ObjectFacts, &'a Provided)> {
+        // A claim of a StatefulSet is numbered.
+        let claim = name.rsplit_once('-').filter(|(_, end)| kind == "PersistentVolumeClaim" && end.parse::<u32>().is_ok());
+        let names = std::iter::once(name).chain(claim.map(|(template, _)| template));
+        let cut = self.cut_of(&from.path);
+        let found = names.filter_map(|name| self.index.provided.get(&(kind, name))).flat_map(|found| found.near(cut)).copied();
+        found
+            .filter(|(facts, provided)| {
+                self.together(&from.path, &facts.path)
+                    && (provided.everywhere || CLUSTER_WIDE.contains(&kind) || may_be_one(self.namespace_of(facts), namespace))
+            })
+            .collect()
+    }
+
+    /// The namespace in which an object looks for what it refers to.
+    pub(crate) fn namespace_for<'n>(&'n self, from: &'n ObjectFacts, reference: &'n Reference) -> &'n str {
+        if reference.namespace.is_empty() { self.namespace_of(from) } else { &reference.namespace }
+    }
+
+    /// Whether something of a kind stands in a namespace near an object, so that the others should, too.
+    pub(crate) fn has_kind(&self, from: &ObjectFacts, kind: &'static str, namespace: &str) -> bool {
+        let place = if CLUSTER_WIDE.contains(&kind) { "" } else { namespace };
+        let cut = self.cut_of(&from.path);
+        self.index
+            .kinds
+            .get(&(kind, place))
+            .into_iter()
+            .flat_map(|found| found.near(cut))
+            .any(|facts| self.together(&from.path, &facts.path))
+    }
+
+    /// Whether objects may be deployed into a namespace that no file of the group holds.
+    pub(crate) fn is_open(&self, from: &ObjectFacts, namespace: &str) -> bool {
+        let opaque = &self.index.opaque;
+        let cut = self.cut_of(&from.path);
+        let near = |found: &ByCut<&ObjectFacts>| found.near(cut).any(|facts| self.together(&from.path, &facts.path));
+        // What is not written is given at deploy time.
+        let into = || ["", namespace].into_iter().filter_map(|namespace| opaque.get(namespace)).any(near);
+        self.build.open || if namespace.is_empty() { opaque.values().any(near) } else { into() }
+    }
+
+    /// Whether a custom resource may make an object of a name: its own name is a part of it, or it says it.
+    fn may_be_made(&self, from: &ObjectFacts, name: &str, namespace: &str) -> bool {
+        if self.index.mentioned.contains(name) {
+            return true;
+        }
+        let cut = self.cut_of(&from.path);
+        let ends = || name.char_indices().filter(|(_, character)| matches!(character, '-' | '.')).map(|(index, _)| index);
+        let starts = std::iter::once(0).chain(ends().map(|index| index + 1));
+        starts
+            .flat_map(|start| ends().chain([name.len()]).filter(move |end| *end > start).map(move |end| (start, end)))
+            .filter_map(|(start, end)| self.index.makers.get(name.get(start..end)?))
+            .flat_map(|found| found.near(cut))
+            .any(|facts| self.together(&from.path, &facts.path) && may_be_one(self.namespace_of(facts), namespace))
+    }
+
+    /// Whether what an object refers to is in no file of the group, and nothing of the group may make it.
+    pub(crate) fn lacks(&self, from: &ObjectFacts, kind: &'static str, name: &str, namespace: &str) -> bool {
+        !name.contains(['$', '{', '<'])
+            && !GIVEN.contains(&(kind, name))
+            && self.providers(from, kind, name, namespace).is_empty()
+            && !self.is_open(from, namespace)
+            && !self.may_be_made(from, name, namespace)
+    }
+}
+
+impl Group<'_> {
+    /// Whether objects of another group may be deployed into the same namespace as those of this one: plain manifests
+    /// are often applied beside what a kustomization builds. Two builds are, where both say so or share no object; else
+    /// they are two ways to deploy the same.
+    pub(crate) fn goes_with(&self, other: &Group<'_>, own: &str, others: &str) -> bool {
+        (own == others && !own.is_empty())
+            || (may_be_one(own, others) && !(self.build.built && other.build.built && self.shares_objects(other)))
+    }
+
+    fn shares_objects(&self, other: &Group<'_>) -> bool {
+        let named = |facts: &&&ObjectFacts| !facts.object.name.is_empty();
+        let own: HashSet<(&str, &str)> =
+            self.objects.iter().filter(named).map(|facts| (facts.object.kind.as_str(), facts.object.name.as_str())).collect();
+        other.objects.iter().filter(named).any(|facts| own.contains(&(facts.object.kind.as_str(), facts.object.name.as_str())))
+    }
+
+    /// Whether this group has what another one lacks.
+    pub(crate) fn offers(&self, to: &Group<'_>, kind: &'static str, name: &str, namespace: &str) -> bool {
+        self.index.provided.get(&(kind, name)).into_iter().flat_map(ByCut::all).any(|(facts, provided)| {
+            provided.everywhere || CLUSTER_WIDE.contains(&kind) || to.goes_with(self, namespace, self.namespace_of(facts))
+        })
+    }
+}
