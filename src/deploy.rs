@@ -24,6 +24,11 @@ pub(crate) struct Environment {
     pub(crate) origins: Origins,
     /// See `Composed::open`.
     pub(crate) open: bool,
+    pub(crate) kind: ArtifactKind,
+    /// How many objects or services it deploys.
+    pub(crate) objects: usize,
+    /// What was not evaluated: where that is said, and why.
+    pub(crate) missing: Vec<(Location, String)>,
 }
 
 impl Environment {
@@ -88,7 +93,12 @@ fn check_environment(
 ) -> Outcome {
     let Composed { source, origins, documents, incomplete, not_evaluated, open, problems } = composed;
     let Scan { tree, files: all, settings, profiles } = scan;
-    let environment = Environment { name: Arc::clone(&source.path), origins, open };
+    let missing = not_evaluated.iter().filter_map(|(span, what)| Some((origins.locate(*span)?, what.clone()))).collect();
+    let mut environment = Environment { name: Arc::clone(&source.path), origins, open, kind, objects: documents.len(), missing };
+    if kind == ArtifactKind::Compose {
+        let services = documents.iter().filter_map(|document| document.root().get("services"));
+        environment.objects = services.map(|services| services.entries().len()).sum();
+    }
     let origins = &environment.origins;
     let files: Vec<&str> = origins.parts().iter().map(|(_, path)| &**path).collect();
     let mut outcome = Outcome::default();

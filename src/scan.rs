@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use crate::artifact::{self, Artifact, Context, Kustomization, in_example_folder, is_compose, is_fragment_name, is_kubernetes};
+use crate::artifact::{self, Artifact, Context, Kustomization, TargetKind, in_example_folder, is_compose, is_fragment_name, is_kubernetes};
 use crate::check::{Draft, File, Lazy, Part, check_file};
 use crate::config::{Profiles, Settings};
 use crate::deploy::{Environment, check_compose, check_kustomization, check_release};
@@ -15,7 +15,7 @@ use crate::environment::compose::is_composed;
 use crate::environment::helm::Release;
 use crate::finding::{Coverage, Location, Object, Report, Severity};
 use crate::judge::judge;
-use crate::project::{Credential, Files, ObjectFacts, facts};
+use crate::project::{Credential, Files, Listing, ObjectFacts, facts};
 use crate::redact::{FileSecrets, random_words, repeated, texts};
 use crate::rule::ArtifactKind;
 use crate::secret;
@@ -52,6 +52,8 @@ pub(crate) struct Outcome {
     /// The masked text and line hashes, where the file has findings.
     pub(crate) shown: Option<Shown>,
     pub(crate) artifacts: BTreeMap<&'static str, usize>,
+    /// Names of the environments of a wrangler configuration; the top level has none.
+    pub(crate) workers: Vec<String>,
     pub(crate) not_analysed: Option<&'static str>,
     pub(crate) other: bool,
     pub(crate) directives: Vec<Directive>,
@@ -85,9 +87,23 @@ pub(crate) struct Shown {
 pub fn check(tree: &Tree, request: &Request, settings: &Settings, progress: &Progress) -> Report {
     let survey = Survey::new(tree, request, &settings.exclude, &settings.releases);
     let profiles = Profiles::new(settings, survey.entries.iter().map(|entry| &entry.path));
+    let outcomes = outcomes(tree, &survey, settings, &profiles, progress);
+    judge(tree, &survey, outcomes, settings, &profiles)
+}
+
+/// Lists what is deployed together.
+pub(crate) fn list(tree: &Tree, request: &Request, settings: &Settings) -> Listing {
+    let survey = Survey::new(tree, request, &settings.exclude, &settings.releases);
+    let profiles = Profiles::new(settings, survey.entries.iter().map(|entry| &entry.path));
+    let outcomes = outcomes(tree, &survey, settings, &profiles, &Progress::default());
+    Listing::new(tree, &survey, &outcomes)
+}
+
+/// What the files of a survey and its environments leave: one outcome for each file, in their order, then the environments.
+fn outcomes(tree: &Tree, survey: &Survey, settings: &Settings, profiles: &Profiles, progress: &Progress) -> Vec<Outcome> {
     progress.total.store(survey.entries.len(), Ordering::Relaxed);
-    let files = Files::new(tree, &survey, settings);
-    let scan = Scan { tree, files: &files, settings, profiles: &profiles };
+    let files = Files::new(tree, survey, settings);
+    let scan = Scan { tree, files: &files, settings, profiles };
     let mut tasks: Vec<Task<'_>> = survey.entries.iter().map(Task::File).collect();
     // Environments follow the files; what they are checked for is independent of them.
     tasks.extend(survey.compose.iter().map(|environment| {
@@ -98,7 +114,7 @@ pub fn check(tree: &Tree, request: &Request, settings: &Settings, progress: &Pro
         let outcome = catch_unwind(AssertUnwindSafe(|| match task {
             Task::File(entry) => check_entry(scan, entry),
             Task::Compose(files) => check_compose(scan, files),
-            Task::Kustomize(folder) => check_kustomization(scan, folder, &survey),
+            Task::Kustomize(folder) => check_kustomization(scan, folder, survey),
             Task::Release(release) => check_release(scan, release),
         }))
         .unwrap_or_else(|_| failed(task, settings));
@@ -112,7 +128,7 @@ pub fn check(tree: &Tree, request: &Request, settings: &Settings, progress: &Pro
     releases.retain(|release| release.is_here(tree));
     releases.dedup();
     outcomes.par_extend(releases.par_iter().map(|release| run(&Task::Release(release))));
-    judge(tree, &survey, outcomes, settings, &profiles)
+    outcomes
 }
 
 /// A part of a scan that is independent of all others.
@@ -315,6 +331,7 @@ fn finish<'d>(
     }
     for artifact in artifacts {
         *outcome.artifacts.entry(artifact.kind.word()).or_default() += 1;
+        outcome.workers.extend(artifact.targets(TargetKind::Worker).map(|worker| worker.environment.to_owned()));
     }
     let remote =
         artifacts.iter().any(|artifact| artifact.kind == ArtifactKind::Kustomize && Kustomization::read(artifact.root).has_remote());

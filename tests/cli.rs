@@ -251,3 +251,61 @@ fn reports_do_not_depend_on_threads() -> Result {
     }
     Ok(())
 }
+
+#[test]
+fn project_lists_what_is_deployed_together() -> Result {
+    let folder = project(&[
+        ("web/base/kustomization.yaml", "resources: [web.yaml]\n"),
+        ("web/base/web.yaml", BAD),
+        ("web/overlays/dev/kustomization.yaml", "resources: [../../base]\n"),
+        ("web/overlays/prod/kustomization.yaml", "resources:\n  - ../../base\n  - https://example.com/more.yaml\n"),
+        ("compose.yaml", "services: {web: {image: web:1}}\n"),
+        ("compose.override.yaml", "services: {web: {init: true}}\n"),
+        ("edge/wrangler.toml", "name = \"edge\"\nmain = \"a.js\"\ncompatibility_date = \"2026-01-01\"\n[env.live]\n"),
+        ("a/web.yaml", GOOD),
+        ("b/web.yaml", GOOD),
+        (".env", "A=1\n"),
+        ("chart/Chart.yaml", "apiVersion: v2\nname: a\nversion: 1.0.0\n"),
+        ("chart/templates/a.yaml", "{{ .Values.a }}\n"),
+        ("readme.txt", "Hello.\n"),
+    ])?;
+    let output = run(folder.path(), &["project"])?;
+    let expected = "\
+kustomize web/overlays
+  dev   1 object from 3 files
+  prod  1 object from 3 files, and more that is not here
+    not evaluated: web/overlays/prod/kustomization.yaml:3 `https://example.com/more.yaml` is remote
+
+compose .
+  compose.yaml+compose.override.yaml  1 service from 2 files
+
+wrangler edge/wrangler.toml
+  top level  1 file
+  live       1 file
+
+plain manifests
+  a  1 object from 1 file
+  b  1 object from 1 file
+
+chart files, each by itself
+  1 file
+
+dotenv files, each by itself
+  1 file
+
+not analysed
+  chart template: 1 file, all below chart/templates
+  remote base of a kustomization: 1 file, all below web/overlays/prod
+
+13 files, of which 1 hold nothing that is deployed
+";
+    assert_eq!(out(&output), expected);
+    assert_eq!(output.status.code(), Some(0));
+    let json: serde_json::Value = serde_json::from_slice(&run(folder.path(), &["project", "--format", "json"])?.stdout)?;
+    let groups = json.pointer("/groups").and_then(|groups| groups.as_array()).ok_or("no groups")?;
+    let kinds: Vec<&str> = groups.iter().filter_map(|group| group.pointer("/kind")?.as_str()).collect();
+    assert_eq!(kinds, ["kustomize", "compose", "wrangler", "kubernetes", "chart", "dotenv"]);
+    let line = json.pointer("/groups/0/environments/1/not_evaluated/0/line");
+    assert_eq!(line.and_then(serde_json::Value::as_u64), Some(3));
+    Ok(())
+}

@@ -118,6 +118,25 @@ pub(super) enum ConfigCommand {
     },
 }
 
+#[derive(Args)]
+pub(super) struct ProjectArgs {
+    /// A folder of the repository
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    /// Format of the list
+    #[arg(long, default_value = "tree")]
+    format: ProjectFormat,
+    /// Name every file
+    #[arg(long)]
+    all: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ProjectFormat {
+    Tree,
+    Json,
+}
+
 fn say(text: impl std::fmt::Display) -> io::Result<()> {
     writeln!(io::stderr(), "{text}")
 }
@@ -231,6 +250,20 @@ pub(super) fn suppress(args: &SuppressArgs) -> Result<u8, Stop> {
     if !args.dry_run {
         write_file(&setup.root.join(&edit.path), &edit.text)?;
     }
+    Ok(CLEAN)
+}
+
+pub(super) fn project(args: &ProjectArgs) -> Result<u8, Stop> {
+    let setup = Setup::new(&args.folder, &SetupArgs::default(), |_, _| {})?;
+    let path = below(&setup.root, &args.folder)?;
+    let tree = Tree::folder(&setup.root);
+    let listing = scan::list(&tree, &Request { paths: vec![path], no_ignore: false }, &setup.settings);
+    let mut out = BufWriter::new(io::stdout().lock());
+    match args.format {
+        ProjectFormat::Tree => listing.write_tree(&mut out, args.all)?,
+        ProjectFormat::Json => listing.write_json(&mut out)?,
+    }
+    out.flush()?;
     Ok(CLEAN)
 }
 

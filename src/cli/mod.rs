@@ -55,6 +55,8 @@ enum Command {
     /// Look into the configuration
     #[command(subcommand)]
     Config(adopt::ConfigCommand),
+    /// List what is deployed together, in which environments, and what is not analysed
+    Project(adopt::ProjectArgs),
     /// List the rules
     Rules(RulesArgs),
     /// Explain a rule, by its id or by that of the same check in another tool
@@ -197,6 +199,7 @@ pub fn main() -> ExitCode {
         Command::Baseline(command) => adopt::baseline(&command),
         Command::Suppress(args) => adopt::suppress(&args),
         Command::Config(command) => adopt::config(&command),
+        Command::Project(args) => adopt::project(&args),
         Command::Rules(args) => run_rules(&args),
         Command::Explain(args) => run_explain(&args),
     };
