@@ -13,6 +13,7 @@ use crate::redact::FileSecrets;
 use crate::rule::ArtifactKind;
 use crate::scan::{Outcome, Scan, scan_draft};
 use crate::secret;
+use crate::source::Span;
 use crate::survey::{State, Survey};
 use crate::syntax::Parsed;
 
@@ -79,7 +80,12 @@ pub(crate) fn check_kustomization(scan: Scan<'_>, folder: &str, survey: &Survey)
 pub(crate) fn check_release(scan: Scan<'_>, release: &Release) -> Outcome {
     let composed = release.compose(scan.tree);
     let scope = scan.settings.scope(&composed.source.path);
-    check_environment(scan, ArtifactKind::HelmValues, composed, scope, true, &[])
+    let mut outcome = check_environment(scan, ArtifactKind::HelmValues, composed, scope, true, &[]);
+    for draft in &mut outcome.drafts {
+        let object = &mut draft.object;
+        (object.kind, object.namespace, object.name) = ("release".to_owned(), release.namespace.clone(), release.name.clone());
+    }
+    outcome
 }
 
 /// Checks what an environment deploys: artifacts of one kind. `complete`: see `Place::complete`.
@@ -130,7 +136,8 @@ fn check_environment(
             if !files.iter().any(|path| own(path)) {
                 continue;
             }
-            let file = File {
+            let patched = patched(&artifacts, origins);
+            let mut file = File {
                 part: Part::Deployed,
                 source: &source,
                 parsed: &parsed,
@@ -146,7 +153,13 @@ fn check_environment(
                 problems: &problems,
                 lazy: Lazy::default(),
             };
-            for mut draft in check_file(&file, &profile.active) {
+            let mut drafts = check_file(&file, &profile.active);
+            if !patched.is_empty() {
+                file.part = Part::Patched;
+                let more = check_file(&file, &profile.active).into_iter();
+                drafts.extend(more.filter(|draft| patched.iter().any(|span| span.contains(draft.location.span))));
+            }
+            for mut draft in drafts {
                 if secrets.covers(draft.location.span) {
                     draft.secret = Some(secret::unquoted(source.slice(draft.location.span)).into());
                 }
@@ -174,4 +187,18 @@ fn check_environment(
     }
     outcome.environment = Some(environment);
     outcome
+}
+
+/// Variables that another file puts into an object than the one that holds it: where a patch is no object, nothing but
+/// the environment tells what its texts are.
+fn patched(artifacts: &[Artifact<'_>], origins: &Origins) -> Vec<Span> {
+    let file = |span: Span| origins.locate(span).map(|place| place.path);
+    artifacts
+        .iter()
+        .filter(|artifact| artifact.kind == ArtifactKind::Kubernetes)
+        .flat_map(|artifact| {
+            let own = file(artifact.root.span());
+            artifact.variables.iter().map(|variable| variable.span).filter(move |span| file(*span) != own)
+        })
+        .collect()
 }

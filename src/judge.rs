@@ -107,9 +107,16 @@ pub(crate) fn judge(tree: &Tree, survey: &Survey, outcomes: Vec<Outcome>, settin
     let mut findings: Vec<Finding> = Vec::new();
     for (draft, verdict) in drafts {
         let Some(rule) = settings.rules.rules().get(draft.rule) else { continue };
-        // The same statement through several environments is one finding.
+        // The same statement through several environments is one finding: as bad as in the worst, and silenced where all are.
         match findings.last_mut().filter(|last| last.rule == rule.id && last.location == draft.location) {
-            Some(last) => last.environments.extend(draft.environment),
+            Some(last) => {
+                last.environments.extend(draft.environment);
+                last.severity = last.severity.max(draft.severity);
+                last.confidence = last.confidence.max(draft.confidence);
+                if verdict.silence.is_none() {
+                    last.status = Status::Active;
+                }
+            }
             None => findings.push(finding(draft, verdict, rule, &texts, settings)),
         }
     }
@@ -258,7 +265,8 @@ impl<'a> Names<'a> {
             others.iter().map(|other| parts(first).zip(parts(other)).take_while(|(a, b)| a == b).count()).min().unwrap_or_default();
         let rest: Vec<&str> = name.trim_end_matches('/').split('/').skip(shared).collect();
         // An environment may lie above another one.
-        Some(if rest.is_empty() { name.trim_end_matches('/').to_owned() } else { rest.join("/") })
+        let whole = name.trim_end_matches('/');
+        Some(if rest.concat().is_empty() { if whole.is_empty() { "." } else { whole }.to_owned() } else { rest.join("/") })
     }
 }
 

@@ -1,4 +1,5 @@
-//! A scan from the tree to the report: survey, then every file by itself, in parallel; `judge` does the rest.
+//! A scan from the tree to the report: survey, then every file and every environment by itself, in
+//! parallel; `judge` does the rest.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -459,7 +459,7 @@ fn config_explain_tells_where_settings_come_from() -> Result {
 #[test]
 fn documented_configurations_are_read() -> Result {
     let rules = std::sync::Arc::new(preflint::RuleSet::load(&[])?);
-    for page in ["README.md", "docs/silencing.md"] {
+    for page in ["README.md", "docs/silencing.md", "docs/environments.md"] {
         let text = fs::read_to_string(page)?;
         let blocks: Vec<&str> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
         assert!(!blocks.is_empty(), "{page}");

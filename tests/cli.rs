@@ -297,7 +297,7 @@ not analysed
   chart template: 1 file, all below chart/templates
   remote base of a kustomization: 1 file, all below web/overlays/prod
 
-13 files, of which 1 hold nothing that is deployed
+13 files, of which 1 holds nothing that is deployed
 ";
     assert_eq!(out(&output), expected);
     assert_eq!(output.status.code(), Some(0));

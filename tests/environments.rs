@@ -100,3 +100,49 @@ fn settings_for_an_environment_count_by_its_files() -> Result<(), Box<dyn Error>
     assert_eq!(environments, [["compose.yaml", "compose.yaml+compose.next.yaml"]]);
     Ok(())
 }
+
+const DEPLOYMENT: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template:\n    spec:\n      containers:\n        - name: web\n          image: ghcr.io/acme/web:1.0.0\n          securityContext: {privileged: true}\n";
+
+#[test]
+fn overlays_are_judged_as_they_are_built() -> Result<(), Box<dyn Error>> {
+    let overlay = "resources: [../base]\n";
+    let patch = "resources: [../base]\npatches:\n  - target: {kind: Deployment}\n    patch: |-\n      - op: remove\n        path: /spec/template/spec/containers/0/securityContext\n";
+    let config = "[environments.try]\npaths = [\"shop/dev/**\"]\n[[overrides]]\nenv = [\"try\"]\nseverity = {\"privileges/privileged-container\" = \"info\"}\n";
+    let mut files = vec![
+        ("preflint.toml", config),
+        ("shop/base/kustomization.yaml", "resources: [web.yaml]\n"),
+        ("shop/base/web.yaml", DEPLOYMENT),
+        ("shop/dev/kustomization.yaml", overlay),
+        ("shop/live/kustomization.yaml", patch),
+        ("shop/stage/kustomization.yaml", overlay),
+    ];
+    let judged = |files: &[(&str, &str)]| -> Result<_, Box<dyn Error>> {
+        let report = check(files, &[], &["privileges/privileged-container"])?;
+        let severities: Vec<&str> = report.findings.iter().map(|finding| finding.severity.word()).collect();
+        Ok((
+            found(&report).into_iter().map(|(_, path, line, environments)| (path, line, environments.join(" "))).collect::<Vec<_>>(),
+            severities.concat(),
+        ))
+    };
+    // One statement, as bad as in the worst of its environments; the patched one has none.
+    let (places, severity) = judged(&files)?;
+    assert_eq!(places, [("shop/base/web.yaml".to_owned(), 10, "dev stage".to_owned())]);
+    assert_eq!(severity, "critical");
+    files.pop();
+    let (places, severity) = judged(&files)?;
+    assert_eq!(places, [("shop/base/web.yaml".to_owned(), 10, "dev".to_owned())]);
+    assert_eq!(severity, "info");
+    Ok(())
+}
+
+#[test]
+fn a_kustomization_at_the_root_has_a_name() -> Result<(), Box<dyn Error>> {
+    let files = [
+        ("kustomization.yaml", "resources: [web.yaml]\n"),
+        ("web.yaml", DEPLOYMENT),
+        ("other/kustomization.yaml", "resources: [../web.yaml]\n"),
+    ];
+    let report = check(&files, &[], &["privileges/privileged-container"])?;
+    assert_eq!(found(&report).into_iter().map(|(.., environments)| environments.join(" ")).collect::<Vec<_>>(), [". other"]);
+    Ok(())
+}

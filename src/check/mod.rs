@@ -310,6 +310,8 @@ pub(crate) enum Part {
     Text,
     /// What an environment deploys; what is written in its files is judged with each of them.
     Deployed,
+    /// What an environment makes of texts that are no objects by themselves, such as patches.
+    Patched,
 }
 
 /// Everything of one file that checks look at, or of an environment.
@@ -403,7 +405,12 @@ pub(crate) fn check_file(file: &File<'_, '_>, active: &[Active]) -> Vec<Draft> {
         let Some(rule) = file.rules.rules().get(active.index) else { continue };
         let mut run = Run { file, rule, active, all, drafts: Vec::new() };
         for (number, check) in rule.checks.iter().enumerate() {
-            if file.part == if check.is_about_text() { Part::Deployed } else { Part::Text } {
+            let left_out = match file.part {
+                Part::Whole => false,
+                Part::Deployed => check.is_about_text(),
+                Part::Text | Part::Patched => !check.is_about_text(),
+            };
+            if left_out {
                 continue;
             }
             match check {

@@ -280,7 +280,9 @@ impl Settings {
     /// deployed from.
     pub(crate) fn environments_of<'s>(&'s self, path: &str, deployed_from: Option<&'s str>) -> Vec<&'s str> {
         let deployed_from = deployed_from.map(|folder| folder.trim_end_matches('/'));
-        let files: Vec<String> = deployed_from.map(files_of).into_iter().flatten().collect();
+        let mut files: Vec<String> = deployed_from.map(files_of).into_iter().flatten().collect();
+        // What a pattern says of the files in a folder it says of what the folder deploys.
+        files.extend(deployed_from.map(|folder| format!("{folder}/kustomization.yaml")));
         let from = |set: &GlobSet| deployed_from.is_some_and(|name| set.is_match(name)) || files.iter().any(|file| set.is_match(file));
         let holds = |set: &GlobSet| set.is_match(path) || from(set);
         let known = self.environments.iter().filter(|(_, paths, _)| holds(paths)).map(|(name, ..)| name.as_str());

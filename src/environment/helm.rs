@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::value::TooLarge;
 use super::{Composed, Joined, Value};
+use crate::artifact::LineMap;
 use crate::config;
-use crate::source::Span;
+use crate::source::{Source, Span};
 use crate::survey::join;
 use crate::syntax::{self, Builder, Node, Syntax};
 use crate::tree::Tree;
@@ -14,7 +16,7 @@ use crate::tree::Tree;
 pub(crate) enum Values {
     /// A whole file.
     File(String),
-    /// A mapping inside of a document, such as `spec.values` of a Flux `HelmRelease`.
+    /// A mapping inside of a document, such as `spec.values` of a Flux `HelmRelease`, or a text that is one.
     Inside { path: String, document: usize, keys: Vec<String> },
 }
 
@@ -22,6 +24,8 @@ pub(crate) enum Values {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Release {
     pub(crate) name: String,
+    /// Where it is installed; empty where that is not said.
+    pub(crate) namespace: String,
     /// Which environment it belongs to; empty where that is not said.
     pub(crate) environment: String,
     /// Folder of the chart.
@@ -35,6 +39,7 @@ impl Release {
     pub(crate) fn of_config(release: &config::Release) -> Self {
         Self {
             name: release.name.clone(),
+            namespace: release.namespace.clone(),
             environment: release.environment.clone(),
             chart: release.chart.clone(),
             values: release.values.iter().cloned().map(Values::File).collect(),
@@ -67,6 +72,7 @@ impl Release {
         let name = root.at_path(&["metadata", "name"]).and_then(Node::text).unwrap_or_default().to_owned();
         let inside =
             |node: Node<'_>| Values::Inside { path: path.to_owned(), document, keys: node.keys().into_iter().map(str::to_owned).collect() };
+        let text = |node: Node<'_>, key| node.text_of(key).unwrap_or_default().to_owned();
         match root.text_of("kind") {
             Some("HelmRelease") => {
                 let Some(spec) = root.get("spec") else { return Vec::new() };
@@ -80,6 +86,7 @@ impl Release {
                 let files = files.filter_map(|file| join("", file)).map(Values::File);
                 vec![Self {
                     name,
+                    namespace: text(spec, "targetNamespace"),
                     environment: String::new(),
                     chart: folder,
                     values: files.chain(spec.get("values").map(inside)).collect(),
@@ -87,6 +94,7 @@ impl Release {
             }
             Some("Application") => {
                 let Some(spec) = root.get("spec") else { return Vec::new() };
+                let namespace = spec.get("destination").map(|destination| text(destination, "namespace")).unwrap_or_default();
                 let sources = spec.get("source").into_iter().chain(spec.get("sources").into_iter().flat_map(Node::items));
                 sources
                     .filter_map(|source| {
@@ -98,9 +106,13 @@ impl Release {
                             Some((_, file)) => join("", file),
                             None => join(&chart, file.strip_prefix('/').unwrap_or(file)),
                         });
-                        let values = files.map(Values::File).chain(helm.get("valuesObject").map(inside)).collect();
+                        let values = files
+                            .map(Values::File)
+                            .chain(helm.get("values").map(inside))
+                            .chain(helm.get("valuesObject").map(inside))
+                            .collect();
                         let name = helm.text_of("releaseName").unwrap_or(&name).to_owned();
-                        Some(Self { name, environment: String::new(), chart, values })
+                        Some(Self { name, namespace: namespace.clone(), environment: String::new(), chart, values })
                     })
                     .collect()
             }
@@ -154,8 +166,21 @@ fn read(tree: &Tree, joined: &mut Joined, layer: &Values) -> Result<Option<Value
     }
     let root = parsed.documents.get(number).map(|document| document.root());
     let node = root.and_then(|root| keys.iter().try_fold(root, |node, key| node.get(key)));
-    let Some(node) = node.filter(|node| node.is_mapping()) else { return Ok(None) };
-    Value::read(node, start).map(Some).map_err(|error| (node.span().moved(start), error.to_string()))
+    let Some(node) = node.filter(|node| !node.is_null()) else { return Ok(None) };
+    let too_large = |error: TooLarge| (node.span().moved(start), error.to_string());
+    if let (Some(text), Values::Inside { .. }) = (node.text(), layer) {
+        let map = LineMap::new(node.style(), node.value_span(), node.doc.source.slice(node.value_span()), text);
+        let inner = Arc::new(Source { path: "".into(), text: text.to_owned(), bom: false });
+        let parsed = syntax::parse(&inner, Syntax::Yaml);
+        let root = parsed.documents.first().map(|document| document.root()).filter(|root| root.is_mapping() && parsed.errors.is_empty());
+        let Some(mut value) = root.map(|root| Value::read(root, 0)).transpose().map_err(too_large)? else { return Ok(None) };
+        value.relocate(&|span| map.outer(span).moved(start));
+        return Ok(Some(value));
+    }
+    if !node.is_mapping() {
+        return Ok(None);
+    }
+    Value::read(node, start).map(Some).map_err(too_large)
 }
 
 /// Mappings are merged, a null takes a value away, anything else replaces it.

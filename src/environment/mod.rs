@@ -21,7 +21,7 @@ pub(crate) use value::{Key, MAX_DEPTH, Scalar, Value};
 /// What an environment deploys.
 #[derive(Debug)]
 pub(crate) struct Composed {
-    /// The joined text; its path is the name of the environment, which no file has.
+    /// The joined text; its path is the name of the environment.
     pub(crate) source: Arc<Source>,
     pub(crate) origins: Origins,
     /// One document for each object (Kubernetes) or for the whole (Compose).

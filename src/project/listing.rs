@@ -192,7 +192,8 @@ impl Listing {
             }
             writeln!(out)?;
         }
-        writeln!(out, "{}, of which {} hold nothing that is deployed", count(self.files, "file"), self.other)
+        let verb = if self.other == 1 { "holds" } else { "hold" };
+        writeln!(out, "{}, of which {} {verb} nothing that is deployed", count(self.files, "file"), self.other)
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) struct Build {
 
 /// Objects that are deployed together.
 pub(crate) struct Group<'a> {
-    /// Name for several groups of one file; empty for plain manifests.
+    /// The environment; empty for plain manifests.
     pub(crate) name: String,
     pub(crate) build: Build,
     pub(crate) objects: Vec<&'a ObjectFacts>,
