@@ -274,7 +274,7 @@ fn project_lists_what_is_deployed_together() -> Result {
 kustomize web/overlays
   dev   1 object from 3 files
   prod  1 object from 3 files, and more that is not here
-    not evaluated: web/overlays/prod/kustomization.yaml:3 `https://example.com/more.yaml` is remote
+    not evaluated: web/overlays/prod/kustomization.yaml:3 `https://example.com/more.yaml` is remote, so the objects that it brings are not judged
 
 compose .
   compose.yaml+compose.override.yaml  1 service from 2 files

@@ -138,7 +138,7 @@ fn compose(tree: &Tree, name: &str, layers: &[Values]) -> Composed {
                 None => merged = Some(value),
             },
             Ok(None) => {}
-            Err((span, message)) => not_evaluated.push((span, format!("`{path}` {message}"))),
+            Err((span, message)) => not_evaluated.push((span, format!("`{path}` {message}, so the values that it sets are not known"))),
         }
     }
     let (source, origins) = joined.finish(name);

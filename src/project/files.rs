@@ -158,7 +158,8 @@ impl<'a> Files<'a> {
             let remotes = config.lines().filter_map(|line| line.trim().strip_prefix("url")?.trim_start().strip_prefix('='));
             let mut known: BTreeSet<String> = remotes.map(normal_url).collect();
             for path in self.of_sort(Sort::Yaml) {
-                let Some(text) = self.text(path).filter(|text| text.contains("repoURL") || text.contains("sourceRef")) else { continue };
+                let delivers = |text: &String| says_kind(text, DELIVERING) && (text.contains("repoURL") || text.contains("sourceRef"));
+                let Some(text) = self.text(path).filter(delivers) else { continue };
                 let source = Source { path: Arc::clone(path), text, bom: false };
                 let parsed = syntax::parse(&Arc::new(source), Syntax::Yaml);
                 let sources = parsed.documents.iter().flat_map(|document| delivered(document.root()));
@@ -200,7 +201,7 @@ impl<'a> Files<'a> {
                 objects.extend(kinds_in(&self.text(path).unwrap_or_default()).into_iter().map(|kind| (kind, None)));
             }
             for path in self.of_sort(Sort::Yaml) {
-                let Some(text) = self.text(path).filter(|text| !kinds_in(text).is_empty()) else { continue };
+                let Some(text) = self.text(path).filter(|text| says_kind(text, KINDS)) else { continue };
                 let parsed = syntax::parse(&Arc::new(Source { path: Arc::clone(path), text, bom: false }), Syntax::Yaml);
                 for root in parsed.documents.iter().map(Document::root) {
                     let kind = root.text_of("kind").and_then(|kind| KINDS.iter().copied().find(|known| *known == kind));
@@ -282,6 +283,19 @@ pub(crate) struct Delivered<'d> {
     pub(crate) path: String,
     /// Which repository it is.
     pub(crate) repository: String,
+}
+
+/// Kinds of the objects that [`delivered`] reads.
+const DELIVERING: &[&str] = &["Application", "Kustomization", "HelmRelease"];
+
+/// Whether a text may hold an object of one of these kinds: a cheap look before it is parsed. Definitions of such kinds
+/// are large, and say them further in.
+fn says_kind(text: &str, kinds: &[&str]) -> bool {
+    text.lines().any(|line| {
+        // Where keys are quoted, they may stand further in, and several on one line.
+        let quoted = || line.trim_start().starts_with(['{', '"', '\'']);
+        (line.starts_with("kind") || quoted()) && kinds.iter().any(|kind| line.contains(kind))
+    })
 }
 
 /// What an Argo CD Application or an object of Flux deploys from.

@@ -1,6 +1,7 @@
 //! The index of a group: what provides the things that its objects name, and what may be made without a file.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::references::{Provided, Reference, is_custom, is_inert, is_opaque};
 use super::{Detail, Group, ObjectFacts, may_be_one};
@@ -21,29 +22,52 @@ const GIVEN: &[(&str, &str)] = &[
 /// Kinds that are in no namespace.
 const CLUSTER_WIDE: &[&str] = &["StorageClass", "ClusterIssuer", "ClusterRole", "Namespace"];
 
-/// Things by the outermost cut that they lie below: none is deployed together with those below another one.
-struct ByCut<T>(BTreeMap<Option<usize>, Vec<T>>);
+/// The cuts that a path lies below, outermost first.
+pub(super) type Chain = Arc<[usize]>;
+
+/// Things by the cuts that they lie below. What lies below a cut is deployed together with what lies below it, too, and
+/// with what lies outside of all cuts between the two; so no thing of a place beside it has to be looked at.
+pub(super) struct ByCut<T>(Vec<(Chain, T)>);
 
 impl<T> Default for ByCut<T> {
     fn default() -> Self {
-        Self(BTreeMap::new())
+        Self(Vec::new())
     }
 }
 
 impl<T> ByCut<T> {
-    fn push(&mut self, cut: Option<usize>, thing: T) {
-        self.0.entry(cut).or_default().push(thing);
+    /// Adds a thing; all have to be sorted after that.
+    pub(super) fn push(&mut self, chain: &Chain, thing: T) {
+        self.0.push((Arc::clone(chain), thing));
+    }
+
+    pub(super) fn sort(&mut self) {
+        self.0.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.0.shrink_to_fit();
+    }
+
+    /// How many there are in all.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
     }
 
     fn all(&self) -> impl Iterator<Item = &T> {
-        self.0.values().flatten()
+        self.0.iter().map(|(_, thing)| thing)
     }
 
-    /// Those below a cut and those below none; of none, all.
-    fn near(&self, cut: Option<usize>) -> impl Iterator<Item = &T> {
-        let some = cut.map(|_| [self.0.get(&None), self.0.get(&cut)]);
-        let every = cut.is_none().then(|| self.all());
-        some.into_iter().flatten().flatten().flatten().chain(every.into_iter().flatten())
+    /// Those from the first one below some cuts on, each with the cuts that it lies below.
+    fn from(&self, chain: &[usize]) -> impl Iterator<Item = &(Chain, T)> {
+        let start = self.0.partition_point(|(known, _)| **known < *chain);
+        self.0.get(start..).unwrap_or_default().iter()
+    }
+
+    /// Those that are deployed together with what lies below some cuts: outside of them or between them, then below.
+    pub(super) fn near<'s>(&'s self, chain: &'s [usize]) -> impl Iterator<Item = &'s T> {
+        let outside = (0..chain.len())
+            .filter_map(move |end| chain.get(..end))
+            .flat_map(move |outer| self.from(outer).take_while(move |(known, _)| **known == *outer));
+        let below = self.from(chain).take_while(move |(known, _)| known.starts_with(chain));
+        outside.chain(below).map(|(_, thing)| thing)
     }
 }
 
@@ -61,16 +85,15 @@ pub(super) struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
-    /// The index of objects; `chains` are the cuts, by path.
-    pub(super) fn new(objects: &[&'a ObjectFacts], chains: &HashMap<&'a str, Vec<usize>>) -> Self {
+    /// The index of objects, each with the cuts that it lies below.
+    pub(super) fn new(objects: &[(&'a ObjectFacts, Chain)]) -> Self {
         let mut index = Self::default();
-        for &facts in objects {
-            let namespace = facts.object.namespace.as_str();
-            let cut = chains.get(&*facts.path).and_then(|chain| chain.first().copied());
+        for (facts, chain) in objects {
+            let (facts, namespace) = (*facts, facts.object.namespace.as_str());
             for provided in &facts.links.provides {
-                index.provided.entry((provided.kind, &provided.name)).or_default().push(cut, (facts, provided));
+                index.provided.entry((provided.kind, &provided.name)).or_default().push(chain, (facts, provided));
                 let place = if CLUSTER_WIDE.contains(&provided.kind) { "" } else { namespace };
-                index.kinds.entry((provided.kind, place)).or_default().push(cut, facts);
+                index.kinds.entry((provided.kind, place)).or_default().push(chain, facts);
             }
             index.mentioned.extend(facts.links.mentions.iter().map(String::as_str));
             let kind = &facts.object.kind;
@@ -79,20 +102,19 @@ impl<'a> Index<'a> {
                     Detail::Application { destination, .. } => destination,
                     _ => facts.links.into.as_deref().unwrap_or(namespace),
                 };
-                index.opaque.entry(into).or_default().push(cut, facts);
+                index.opaque.entry(into).or_default().push(chain, facts);
             } else if is_custom(&facts.group) && !is_inert(kind, &facts.group) && kind != "CustomResourceDefinition" {
-                index.makers.entry(&facts.object.name).or_default().push(cut, facts);
+                index.makers.entry(&facts.object.name).or_default().push(chain, facts);
             }
         }
+        index.provided.values_mut().for_each(ByCut::sort);
+        index.kinds.values_mut().for_each(ByCut::sort);
+        index.opaque.values_mut().chain(index.makers.values_mut()).for_each(ByCut::sort);
         index
     }
 }
 
 impl<'a> Group<'a> {
-    fn cut_of(&self, path: &str) -> Option<usize> {
-        self.chains.get(path).and_then(|chain| chain.first().copied())
-    }
-
     /// What provides something of a kind and a name to an object that looks for it in a namespace.
     pub(crate) fn providers(
         &self,
@@ -104,14 +126,21 @@ impl<'a> Group<'a> {
         // A claim of a StatefulSet is numbered.
         let claim = name.rsplit_once('-').filter(|(_, end)| kind == "PersistentVolumeClaim" && end.parse::<u32>().is_ok());
         let names = std::iter::once(name).chain(claim.map(|(template, _)| template));
-        let cut = self.cut_of(&from.path);
-        let found = names.filter_map(|name| self.index.provided.get(&(kind, name))).flat_map(|found| found.near(cut)).copied();
+        let chain = self.chain(&from.path);
+        let found = names.filter_map(|name| self.index.provided.get(&(kind, name))).flat_map(|found| found.near(chain)).copied();
         found
             .filter(|(facts, provided)| {
-                self.together(&from.path, &facts.path)
-                    && (provided.everywhere || CLUSTER_WIDE.contains(&kind) || may_be_one(self.namespace_of(facts), namespace))
+                provided.everywhere || CLUSTER_WIDE.contains(&kind) || may_be_one(self.namespace_of(facts), namespace)
             })
             .collect()
+    }
+
+    /// Whether what an object looks for is in a file that may be deployed with it, though they hold variants of the same.
+    pub(crate) fn varies(&self, from: &ObjectFacts, kind: &'static str, name: &str, namespace: &str) -> bool {
+        self.index.provided.get(&(kind, name)).into_iter().flat_map(ByCut::all).any(|(facts, _)| {
+            self.may_be_together(&from.path, &facts.path)
+                && (CLUSTER_WIDE.contains(&kind) || may_be_one(self.namespace_of(facts), namespace))
+        })
     }
 
     /// The namespace in which an object looks for what it refers to.
@@ -122,20 +151,15 @@ impl<'a> Group<'a> {
     /// Whether something of a kind stands in a namespace near an object, so that the others should, too.
     pub(crate) fn has_kind(&self, from: &ObjectFacts, kind: &'static str, namespace: &str) -> bool {
         let place = if CLUSTER_WIDE.contains(&kind) { "" } else { namespace };
-        let cut = self.cut_of(&from.path);
-        self.index
-            .kinds
-            .get(&(kind, place))
-            .into_iter()
-            .flat_map(|found| found.near(cut))
-            .any(|facts| self.together(&from.path, &facts.path))
+        let chain = self.chain(&from.path);
+        self.index.kinds.get(&(kind, place)).is_some_and(|found| found.near(chain).next().is_some())
     }
 
     /// Whether objects may be deployed into a namespace that no file of the group holds.
     pub(crate) fn is_open(&self, from: &ObjectFacts, namespace: &str) -> bool {
         let opaque = &self.index.opaque;
-        let cut = self.cut_of(&from.path);
-        let near = |found: &ByCut<&ObjectFacts>| found.near(cut).any(|facts| self.together(&from.path, &facts.path));
+        let chain = self.chain(&from.path);
+        let near = |found: &ByCut<&ObjectFacts>| found.near(chain).next().is_some();
         // What is not written is given at deploy time.
         let into = || ["", namespace].into_iter().filter_map(|namespace| opaque.get(namespace)).any(near);
         self.build.open || if namespace.is_empty() { opaque.values().any(near) } else { into() }
@@ -146,14 +170,14 @@ impl<'a> Group<'a> {
         if self.index.mentioned.contains(name) {
             return true;
         }
-        let cut = self.cut_of(&from.path);
+        let chain = self.chain(&from.path);
         let ends = || name.char_indices().filter(|(_, character)| matches!(character, '-' | '.')).map(|(index, _)| index);
         let starts = std::iter::once(0).chain(ends().map(|index| index + 1));
         starts
             .flat_map(|start| ends().chain([name.len()]).filter(move |end| *end > start).map(move |end| (start, end)))
             .filter_map(|(start, end)| self.index.makers.get(name.get(start..end)?))
-            .flat_map(|found| found.near(cut))
-            .any(|facts| self.together(&from.path, &facts.path) && may_be_one(self.namespace_of(facts), namespace))
+            .flat_map(|found| found.near(chain))
+            .any(|facts| may_be_one(self.namespace_of(facts), namespace))
     }
 
     /// Whether what an object refers to is in no file of the group, and nothing of the group may make it.
@@ -187,5 +211,24 @@ impl Group<'_> {
         self.index.provided.get(&(kind, name)).into_iter().flat_map(ByCut::all).any(|(facts, provided)| {
             provided.everywhere || CLUSTER_WIDE.contains(&kind) || to.goes_with(self, namespace, self.namespace_of(facts))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_beside_a_cut_is_not_near() {
+        let mut things = ByCut::default();
+        for chain in [vec![2, 4], vec![], vec![2], vec![7], vec![2, 3]] {
+            things.push(&chain.clone().into(), chain);
+        }
+        things.sort();
+        let near = |chain: &[usize]| things.near(chain).cloned().collect::<Vec<_>>();
+        assert_eq!(near(&[2, 3]), [vec![], vec![2], vec![2, 3]]);
+        assert_eq!(near(&[2]), [vec![], vec![2], vec![2, 3], vec![2, 4]]);
+        assert_eq!(near(&[8]), [Vec::<usize>::new()]);
+        assert_eq!(near(&[]).len(), things.count());
     }
 }

@@ -21,6 +21,8 @@ use crate::finding::{Location, Object};
 use crate::rule::{Rule, RuleSet};
 use crate::source::Span;
 
+use index::{ByCut, Chain};
+
 pub(crate) use commands::Commands;
 pub(crate) use excuse::{Excuse, not_excused};
 pub(crate) use facts::{ContainerFacts, Detail, FactSort, ObjectFacts, Selector, Spanned, WorkloadFacts, facts};
@@ -48,16 +50,20 @@ pub(crate) struct Group<'a> {
     pub(crate) objects: Vec<&'a ObjectFacts>,
     /// Objects that project rules look up, by what they are.
     by_sort: BTreeMap<FactSort, Vec<&'a ObjectFacts>>,
-    /// Workloads by name.
-    by_name: HashMap<&'a str, Vec<&'a ObjectFacts>>,
+    /// The same by where they are.
+    sorts: BTreeMap<FactSort, ByCut<&'a ObjectFacts>>,
+    /// The same by their names, too.
+    by_name: HashMap<(FactSort, &'a str), ByCut<&'a ObjectFacts>>,
     /// Autoscalers by the name of their target.
-    by_target: HashMap<&'a str, Vec<&'a ObjectFacts>>,
+    by_target: HashMap<&'a str, ByCut<&'a ObjectFacts>>,
     /// What selects by labels, by one that its selector asks for; what asks for none under empty texts.
-    by_label: HashMap<(&'a str, &'a str), Vec<(&'a ObjectFacts, &'a Selector)>>,
+    by_label: HashMap<(&'a str, &'a str), ByCut<(&'a ObjectFacts, &'a Selector)>>,
     /// Workloads by each label of their pods.
-    by_pod_label: HashMap<(&'a str, &'a str), Vec<(&'a ObjectFacts, &'a WorkloadFacts)>>,
-    /// The cuts that each path lies below, outermost first.
-    chains: HashMap<&'a str, Vec<usize>>,
+    by_pod_label: HashMap<(&'a str, &'a str), ByCut<(&'a ObjectFacts, &'a WorkloadFacts)>>,
+    /// The cuts that each path lies below.
+    chains: HashMap<&'a str, Chain>,
+    /// The cuts by their numbers.
+    cuts: Vec<String>,
     index: index::Index<'a>,
 }
 
@@ -65,35 +71,69 @@ impl<'a> Group<'a> {
     /// A group; `cuts` are folders or files that are deployments of their own.
     pub(crate) fn new(name: String, build: Build, objects: Vec<&'a ObjectFacts>, cuts: &BTreeSet<String>) -> Self {
         let mut by_sort: BTreeMap<FactSort, Vec<&'a ObjectFacts>> = BTreeMap::new();
-        let mut by_name: HashMap<&'a str, Vec<&'a ObjectFacts>> = HashMap::new();
-        let mut by_target: HashMap<&'a str, Vec<&'a ObjectFacts>> = HashMap::new();
-        let mut by_pod_label: HashMap<_, Vec<_>> = HashMap::new();
-        let mut chains: HashMap<&'a str, Vec<usize>> = HashMap::new();
+        let mut sorts: BTreeMap<FactSort, ByCut<&'a ObjectFacts>> = BTreeMap::new();
+        let mut by_name: HashMap<(FactSort, &'a str), ByCut<&'a ObjectFacts>> = HashMap::new();
+        let mut by_target: HashMap<&'a str, ByCut<&'a ObjectFacts>> = HashMap::new();
+        let mut by_pod_label: HashMap<_, ByCut<_>> = HashMap::new();
+        let mut chains: HashMap<&'a str, Chain> = HashMap::new();
         let number: HashMap<&str, usize> = cuts.iter().enumerate().map(|(index, cut)| (cut.as_str(), index)).collect();
-        for &facts in &objects {
-            for sort in std::iter::once(facts.detail.sort()).chain(facts.traffic.as_ref().map(Traffic::sort)) {
-                by_sort.entry(sort).or_default().push(facts);
-            }
-            match &facts.detail {
-                Detail::Workload(workload) => {
-                    by_name.entry(&facts.object.name).or_default().push(facts);
-                    for (key, value) in &workload.labels {
-                        by_pod_label.entry((key.as_str(), value.as_str())).or_default().push((facts, workload));
-                    }
+        let uncut: Chain = Arc::new([]);
+        let placed: Vec<(&'a ObjectFacts, Chain)> = objects
+            .iter()
+            .map(|&facts| {
+                if cuts.is_empty() {
+                    return (facts, Arc::clone(&uncut));
                 }
-                Detail::Autoscaler { target_name: Some(name), .. } => by_target.entry(&name.text).or_default().push(facts),
-                _ => {}
-            }
-            if !cuts.is_empty() {
-                chains.entry(&facts.path).or_insert_with(|| {
+                let chain = chains.entry(&facts.path).or_insert_with(|| {
                     let ends = facts.path.match_indices('/').map(|(end, _)| end).chain([facts.path.len()]);
                     ends.filter_map(|end| number.get(facts.path.get(..end)?).copied()).collect()
                 });
+                (facts, Arc::clone(chain))
+            })
+            .collect();
+        for (facts, chain) in &placed {
+            let facts = *facts;
+            for sort in std::iter::once(facts.detail.sort()).chain(facts.traffic.as_ref().map(Traffic::sort)) {
+                by_sort.entry(sort).or_default().push(facts);
+                sorts.entry(sort).or_default().push(chain, facts);
+            }
+            if !matches!(facts.detail, Detail::Other) {
+                by_name.entry((facts.detail.sort(), &facts.object.name)).or_default().push(chain, facts);
+            }
+            match &facts.detail {
+                Detail::Workload(workload) => {
+                    for (key, value) in &workload.labels {
+                        by_pod_label.entry((key.as_str(), value.as_str())).or_default().push(chain, (facts, workload));
+                    }
+                }
+                Detail::Autoscaler { target_name: Some(name), .. } => by_target.entry(&name.text).or_default().push(chain, facts),
+                _ => {}
             }
         }
-        let by_label = selecting_by_label(&objects);
-        let index = index::Index::new(&objects, &chains);
-        Self { name, build, objects, by_sort, by_name, by_target, by_label, by_pod_label, chains, index }
+        sorts.values_mut().for_each(ByCut::sort);
+        by_name.values_mut().chain(by_target.values_mut()).for_each(ByCut::sort);
+        by_pod_label.values_mut().for_each(ByCut::sort);
+        let by_label = selecting_by_label(&placed);
+        let index = index::Index::new(&placed);
+        Self {
+            name,
+            build,
+            objects,
+            by_sort,
+            sorts,
+            by_name,
+            by_target,
+            by_label,
+            by_pod_label,
+            chains,
+            cuts: cuts.iter().cloned().collect(),
+            index,
+        }
+    }
+
+    /// The cuts that a path lies below.
+    fn chain(&self, path: &str) -> &[usize] {
+        self.chains.get(path).map(|chain| &**chain).unwrap_or_default()
     }
 
     /// The namespace of an object; empty where it is given at deploy time.
@@ -114,8 +154,18 @@ impl<'a> Group<'a> {
 
     /// Whether files are deployed together: across a cut nobody sees anybody.
     pub(crate) fn together(&self, a: &str, b: &str) -> bool {
-        let chain = |path| self.chains.get(path).map(Vec::as_slice).unwrap_or_default();
-        a == b || self.chains.is_empty() || chain(a).iter().zip(chain(b)).all(|(a, b)| a == b)
+        a == b || self.chains.is_empty() || self.chain(a).iter().zip(self.chain(b)).all(|(a, b)| a == b)
+    }
+
+    /// Whether files that a cut separates may still be deployed together, so that one may have what another one lacks: they
+    /// lie below cuts that have nothing to do with each other, or one of them is a variant that is applied over what
+    /// stands beside it. Folders beside each other that hold the same are deployments of their own.
+    pub(crate) fn may_be_together(&self, a: &str, b: &str) -> bool {
+        let Some((a_cut, b_cut)) = self.chain(a).iter().zip(self.chain(b)).find(|(a, b)| a != b) else { return true };
+        let (Some(a_cut), Some(b_cut)) = (self.cuts.get(*a_cut), self.cuts.get(*b_cut)) else { return true };
+        let parent = |cut: &str| cut.rsplit_once('/').map_or(0, |(parent, _)| parent.len());
+        let beside = a_cut.get(..parent(a_cut)) == b_cut.get(..parent(b_cut));
+        !beside || a_cut == a || b_cut == b
     }
 
     /// Whether two objects are deployed together.
@@ -125,7 +175,8 @@ impl<'a> Group<'a> {
 
     /// Objects of a sort that are deployed together with those of a path.
     pub(crate) fn near(&self, path: &str, sort: FactSort) -> impl Iterator<Item = &'a ObjectFacts> {
-        self.by_sort.get(&sort).into_iter().flatten().copied().filter(move |other| self.together(path, &other.path))
+        let chain = self.chain(path);
+        self.sorts.get(&sort).into_iter().flat_map(move |found| found.near(chain)).copied()
     }
 
     /// Workloads near a path.
@@ -143,34 +194,28 @@ impl<'a> Group<'a> {
         self.by_sort.get(&sort).into_iter().flatten().copied()
     }
 
-    /// All objects of a sort by their names.
-    pub(crate) fn names(&self, sort: FactSort) -> HashMap<&'a str, Vec<&'a ObjectFacts>> {
-        let mut found: HashMap<&str, Vec<&ObjectFacts>> = HashMap::new();
-        for facts in self.all(sort) {
-            found.entry(&facts.object.name).or_default().push(facts);
-        }
-        found
+    /// Objects of a sort and a name that are deployed together with those of a path.
+    pub(crate) fn near_by_name<'s>(&'s self, path: &'s str, sort: FactSort, name: &'s str) -> impl Iterator<Item = &'a ObjectFacts> {
+        let chain = self.chain(path);
+        self.by_name.get(&(sort, name)).into_iter().flat_map(move |found| found.near(chain)).copied()
     }
 
     /// The workloads that an autoscaler or another reference of a path may mean by a kind and a name.
-    pub(crate) fn named(
-        &self,
+    pub(crate) fn named<'s>(
+        &'s self,
         from: &'a ObjectFacts,
-        kind: &str,
-        name: &str,
+        kind: &'s str,
+        name: &'s str,
     ) -> impl Iterator<Item = (&'a ObjectFacts, &'a WorkloadFacts)> {
-        let known = self.by_name.get(name).map(Vec::as_slice).unwrap_or_default();
-        let is_meant = move |facts: &&ObjectFacts| {
-            facts.object.kind == kind && self.together(&from.path, &facts.path) && self.same_namespace(from, facts)
-        };
-        known.iter().copied().filter(is_meant).filter_map(with_workload)
+        let is_meant = move |facts: &&ObjectFacts| facts.object.kind == kind && self.same_namespace(from, facts);
+        self.near_by_name(&from.path, FactSort::Workload, name).filter(is_meant).filter_map(with_workload)
     }
 
     fn scaling(&self, path: &str, namespace: &str, object: &Object) -> impl Iterator<Item = &'a ObjectFacts> {
-        let known = self.by_target.get(object.name.as_str()).map(Vec::as_slice).unwrap_or_default();
-        known.iter().copied().filter(move |facts| {
+        let chain = self.chain(path);
+        let known = self.by_target.get(object.name.as_str()).into_iter().flat_map(move |found| found.near(chain)).copied();
+        known.filter(move |facts| {
             matches!(&facts.detail, Detail::Autoscaler { target_kind, .. } if *target_kind == object.kind)
-                && self.together(path, &facts.path)
                 && may_be_one(self.namespace_of(facts), namespace)
         })
     }
@@ -205,15 +250,11 @@ impl<'a> Group<'a> {
     /// The objects of a sort that may select an object by its labels.
     pub(crate) fn selecting(&self, sort: FactSort, of: &'a ObjectFacts, known: &'a BTreeMap<String, String>) -> Vec<&'a ObjectFacts> {
         let labels = known.iter().map(|(key, value)| (key.as_str(), value.as_str())).chain([("", "")]);
+        let chain = self.chain(&of.path);
         let mut found: Vec<&'a ObjectFacts> = labels
             .filter_map(|label| self.by_label.get(&label))
-            .flatten()
-            .filter(|(facts, selector)| {
-                facts.detail.sort() == sort
-                    && selector.selects(known)
-                    && self.together(&of.path, &facts.path)
-                    && self.is_in_reach(facts, of)
-            })
+            .flat_map(|found| found.near(chain))
+            .filter(|(facts, selector)| facts.detail.sort() == sort && selector.selects(known) && self.is_in_reach(facts, of))
             .map(|(facts, _)| *facts)
             .collect();
         found.sort_by_key(|facts| (&facts.path, facts.name_span));
@@ -222,16 +263,12 @@ impl<'a> Group<'a> {
 
     /// The workloads near a path whose pods a selector selects, whatever their namespace.
     pub(crate) fn selected_by(&self, path: &str, selector: &Selector) -> Vec<(&'a ObjectFacts, &'a WorkloadFacts)> {
-        let fits = |(facts, workload): &(&'a ObjectFacts, &'a WorkloadFacts)| {
-            self.together(path, &facts.path) && selector.selects(&workload.labels)
-        };
-        let known = selector
-            .labels
-            .iter()
-            .map(|(key, value)| self.by_pod_label.get(&(key.as_str(), value.as_str())).map(Vec::as_slice).unwrap_or_default());
-        match known.min_by_key(|known| known.len()) {
-            Some(known) => known.iter().copied().filter(fits).collect(),
-            None => self.all(FactSort::Workload).filter_map(with_workload).filter(fits).collect(),
+        let fits = |(_, workload): &(&'a ObjectFacts, &'a WorkloadFacts)| selector.selects(&workload.labels);
+        let nobody = ByCut::default();
+        let known = selector.labels.iter().map(|(key, value)| self.by_pod_label.get(&(key.as_str(), value.as_str())).unwrap_or(&nobody));
+        match known.min_by_key(|known| known.count()) {
+            Some(known) => known.near(self.chain(path)).copied().filter(fits).collect(),
+            None => self.workloads(path).filter(fits).collect(),
         }
     }
 
@@ -290,39 +327,41 @@ fn with_workload(facts: &ObjectFacts) -> Option<(&ObjectFacts, &WorkloadFacts)> 
 }
 
 /// What selects pods by the rarest label that its selector asks for, so that no label that all have makes each one look at all.
-fn selecting_by_label<'a>(objects: &[&'a ObjectFacts]) -> HashMap<(&'a str, &'a str), Vec<(&'a ObjectFacts, &'a Selector)>> {
-    let selecting = || objects.iter().filter_map(|&facts| Some((facts, facts.detail.selector()?)));
+fn selecting_by_label<'a>(objects: &[(&'a ObjectFacts, Chain)]) -> HashMap<(&'a str, &'a str), ByCut<(&'a ObjectFacts, &'a Selector)>> {
+    let selecting = || objects.iter().filter_map(|(facts, chain)| Some((chain, (*facts, facts.detail.selector()?))));
     let labels = |selector: &'a Selector| selector.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     let mut count: HashMap<(&str, &str), usize> = HashMap::new();
-    for label in selecting().flat_map(|(_, selector)| labels(selector)) {
+    for label in selecting().flat_map(|(_, (_, selector))| labels(selector)) {
         *count.entry(label).or_default() += 1;
     }
-    let mut by_label: HashMap<(&'a str, &'a str), Vec<(&'a ObjectFacts, &'a Selector)>> = HashMap::new();
-    for (facts, selector) in selecting() {
+    let mut by_label: HashMap<(&'a str, &'a str), ByCut<(&'a ObjectFacts, &'a Selector)>> = HashMap::new();
+    for (chain, (facts, selector)) in selecting() {
         let rarest = labels(selector).min_by_key(|label| count.get(label).copied().unwrap_or_default()).unwrap_or_default();
-        by_label.entry(rarest).or_default().push((facts, selector));
+        by_label.entry(rarest).or_default().push(chain, (facts, selector));
     }
+    by_label.values_mut().for_each(ByCut::sort);
     by_label
 }
 
 /// Folders at which plain manifests are cut: where the same object stands twice, the highest folders that separate the two.
 pub(crate) fn cuts(objects: &[&ObjectFacts]) -> BTreeSet<String> {
-    let mut cuts = BTreeSet::new();
-    let mut seen: HashMap<(&str, &str, &str, &str), Vec<&Arc<str>>> = HashMap::new();
+    let mut places: HashMap<(&str, &str, &str, &str), BTreeSet<&str>> = HashMap::new();
     for facts in objects.iter().filter(|facts| !facts.object.name.is_empty()) {
         let object = &facts.object;
-        let paths = seen.entry((&facts.group, &object.kind, &object.namespace, &object.name)).or_default();
-        for earlier in paths.iter() {
-            if **earlier == facts.path {
-                continue;
+        places.entry((&facts.group, &object.kind, &object.namespace, &object.name)).or_default().insert(&facts.path);
+    }
+    let mut cuts = BTreeSet::new();
+    for paths in places.values() {
+        // Of sorted paths, those that a folder separates stand beside each other somewhere.
+        for (a, b) in paths.iter().zip(paths.iter().skip(1)) {
+            let common = a.split('/').zip(b.split('/')).take_while(|(a, b)| a == b).count();
+            for path in [a, b] {
+                let end = path.match_indices('/').nth(common).map_or(path.len(), |(end, _)| end);
+                let cut = path.get(..end).unwrap_or(path);
+                if !cuts.contains(cut) {
+                    cuts.insert(cut.to_owned());
+                }
             }
-            let common = earlier.split('/').zip(facts.path.split('/')).take_while(|(a, b)| a == b).count();
-            for path in [earlier.as_ref(), facts.path.as_ref()] {
-                cuts.insert(path.split('/').take(common + 1).collect::<Vec<_>>().join("/"));
-            }
-        }
-        if paths.last() != Some(&&facts.path) {
-            paths.push(&facts.path);
         }
     }
     cuts

@@ -56,7 +56,7 @@ pub(crate) struct Links {
     pub(crate) numbers: BTreeSet<u16>,
     /// The namespace that objects which no file holds are deployed into; empty for any, none for that of the object.
     pub(super) into: Option<String>,
-    /// Names that a custom resource holds: it may make what they stand for.
+    /// Names that a custom resource or a role to create things holds: what they stand for may be made at run time.
     pub(super) mentions: Vec<String>,
     /// Labels that a custom resource holds, each as one set: it may put them on the pods it makes.
     pub(crate) labels: Vec<BTreeMap<String, String>>,
@@ -200,7 +200,22 @@ pub(super) fn links(artifact: &Artifact<'_>) -> Links {
     if is_custom(group) && !is_inert(&object.kind, group) {
         mentions(&mut links, root);
     }
+    if group == "rbac.authorization.k8s.io" {
+        links.mentions = may_be_created(root);
+    }
     links
+}
+
+/// The Secrets and `ConfigMaps` that a role names, where it also gives the right to create some: no request to create has a
+/// name to compare, so whoever makes one at run time has two entries.
+fn may_be_created(role: Node<'_>) -> Vec<String> {
+    let has = |entry: Node<'_>, key, word: &str| entry.get(key).into_iter().flat_map(Node::items).any(|item| item.text() == Some(word));
+    let entries = |resource| role.get("rules").into_iter().flat_map(Node::items).filter(move |entry| has(*entry, "resources", resource));
+    let names = ["secrets", "configmaps"]
+        .into_iter()
+        .filter(|resource| entries(*resource).any(|entry| has(entry, "verbs", "create") && entry.get("resourceNames").is_none()))
+        .flat_map(|resource| entries(resource).filter_map(|entry| entry.get("resourceNames")).flat_map(Node::items));
+    names.filter_map(Node::text).map(str::to_owned).collect()
 }
 
 /// The Services that literals of the environment or of a `ConfigMap` name.

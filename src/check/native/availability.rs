@@ -31,6 +31,16 @@ pub(super) fn renders_elsewhere(group: &Group<'_>, of: &ObjectFacts) -> bool {
     group.is_open(of, group.namespace_of(of))
 }
 
+/// Whether a selector selects pods of a file that may be deployed with an object, though they hold variants of the same.
+pub(super) fn variant_matches(group: &Group<'_>, of: &ObjectFacts, selector: &Selector) -> bool {
+    group.workloads_everywhere().any(|(facts, workload)| {
+        selector.selects(&workload.labels)
+            && group.same_namespace(facts, of)
+            && !group.is_together(facts, of)
+            && group.may_be_together(&facts.path, &of.path)
+    })
+}
+
 /// Whether a workload of an object's namespace is in the group, so that the others should be, too.
 pub(super) fn has_neighbours(group: &Group<'_>, of: &ObjectFacts) -> bool {
     group.workloads(&of.path).any(|(facts, _)| group.surely_same_namespace(facts, of))
@@ -254,7 +264,12 @@ pub(super) fn selecting_nothing<'a>(group: &Group<'a>, sort: FactSort) -> Vec<&'
             continue;
         }
         let labels = known.get_or_insert_with(|| pod_labels(group));
-        let others = |selector: &Selector| selector.is_empty() || is_operators(selector, labels) || makes_pods(group, facts, selector);
+        let others = |selector: &Selector| {
+            selector.is_empty()
+                || is_operators(selector, labels)
+                || makes_pods(group, facts, selector)
+                || variant_matches(group, facts, selector)
+        };
         if !facts.detail.selector().is_some_and(others) {
             found.push(facts);
         }

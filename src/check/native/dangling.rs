@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::availability::{has_neighbours, is_open, is_operators, key, makes_pods, pod_labels, related, renders_elsewhere, selected};
+use super::availability::{
+    has_neighbours, is_open, is_operators, key, makes_pods, pod_labels, related, renders_elsewhere, selected, variant_matches,
+};
 use crate::artifact::Role;
 use crate::check::Version;
 use crate::finding::{Confidence, Severity};
@@ -18,6 +20,7 @@ pub(super) fn is_missing(run: &ProjectRun<'_>, from: &ObjectFacts, reference: &R
     let word = if kind == ISTIO_GATEWAY { "Gateway" } else { kind };
     from.complete
         && run.group.lacks(from, kind, name, namespace)
+        && !run.group.varies(from, kind, name, namespace)
         && !run.is_external(word, name)
         && !run.commands.create(kind, name)
         && !run.commands.install(name)
@@ -98,7 +101,7 @@ fn may_match(run: &ProjectRun<'_>, service: &ObjectFacts, selector: &Selector) -
             found.into_iter().any(|facts| group.goes_with(other, group.namespace_of(service), other.namespace_of(facts)))
         })
     };
-    partly || made() || deployed_beside()
+    partly || made() || deployed_beside() || variant_matches(group, service, selector)
 }
 
 /// The workload of the namespace that has most of the labels of a selector.

@@ -47,7 +47,6 @@ const ACCESS: &[&str] = &["SecurityPolicy", "AuthorizationPolicy", "RequestAuthe
 
 fn ways<'a>(group: &Group<'a>) -> Vec<Way<'a>> {
     let mut found = Vec::new();
-    let by_name = group.names(FactSort::Service);
     let access: Vec<&ObjectFacts> = group.all(FactSort::Other).filter(|other| ACCESS.contains(&other.object.kind.as_str())).collect();
     for from in group.all(FactSort::Route) {
         let Detail::Route(route) = &from.detail else { continue };
@@ -57,12 +56,11 @@ fn ways<'a>(group: &Group<'a>) -> Vec<Way<'a>> {
         let guarded = route.guarded || access.iter().any(|other| group.is_together(from, other));
         for backend in &route.backends {
             let BackendFacts { service: name, namespace, port: asked, path } = backend;
-            let there = |service: &&&ObjectFacts| {
+            let there = |service: &&ObjectFacts| {
                 let other = group.namespace_of(service);
-                let same = if namespace.is_empty() { may_be_one(group.namespace_of(from), other) } else { may_be_one(namespace, other) };
-                same && group.is_together(from, service)
+                if namespace.is_empty() { may_be_one(group.namespace_of(from), other) } else { may_be_one(namespace, other) }
             };
-            let service = by_name.get(name.text.as_str()).and_then(|known| known.iter().find(there)).copied();
+            let service = group.near_by_name(&from.path, FactSort::Service, &name.text).find(there);
             let port = service.and_then(|service| {
                 let is_meant = |port: &&ServicePort| {
                     asked

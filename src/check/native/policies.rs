@@ -16,9 +16,9 @@ pub(crate) fn network_policy_missing(run: &mut ProjectRun<'_>) {
         return;
     }
     for facts in group.all(FactSort::Workload).filter(|facts| facts.complete && facts.object.kind != "PodTemplate") {
-        let Detail::Workload(WorkloadFacts { labels, pod, containers, .. }) = &facts.detail else { continue };
+        let Detail::Workload(WorkloadFacts { labels, pod, containers, replicas, .. }) = &facts.detail else { continue };
         let declared = run.is_external("NetworkPolicy", group.namespace_of(facts));
-        if pod.host_network || containers.is_empty() || declared {
+        if pod.host_network || containers.is_empty() || *replicas == Some(0) || declared {
             continue;
         }
         let policies = group.selecting(FactSort::NetworkPolicy, facts, labels);

@@ -19,13 +19,10 @@ fn complete<'a>(group: &Group<'a>) -> impl Iterator<Item = Workload<'a>> {
     group.workloads_everywhere().filter(|(facts, _)| facts.complete)
 }
 
-/// Objects by name.
-type Named<'a> = HashMap<&'a str, Vec<&'a ObjectFacts>>;
-
 /// The claim that a workload mounts under a name, where it is in the project and whole.
-fn claim<'a>(group: &Group<'a>, claims: &Named<'a>, of: &ObjectFacts, name: &str) -> Option<(&'a ObjectFacts, &'a [String])> {
-    let is_meant = |facts: &&&ObjectFacts| facts.complete && group.same_namespace(facts, of) && group.is_together(facts, of);
-    let found = claims.get(name)?.iter().find(is_meant)?;
+fn claim<'a>(group: &Group<'a>, of: &ObjectFacts, name: &str) -> Option<(&'a ObjectFacts, &'a [String])> {
+    let is_meant = |facts: &&ObjectFacts| facts.complete && group.same_namespace(facts, of);
+    let found = group.near_by_name(&of.path, FactSort::Claim, name).find(is_meant)?;
     match &found.detail {
         Detail::Claim { modes, .. } => Some((found, modes)),
         _ => None,
@@ -50,12 +47,12 @@ fn is_for_metrics(service: &ObjectFacts) -> bool {
 }
 
 /// Whether two pods of a workload may not run at the same time.
-fn needs_to_be_alone<'a>(group: &Group<'a>, known: &Named<'a>, facts: &ObjectFacts, workload: &WorkloadFacts) -> bool {
+fn needs_to_be_alone(group: &Group<'_>, facts: &ObjectFacts, workload: &WorkloadFacts) -> bool {
     let pod = &workload.pod;
     if is_controller(&facts.object.name) || workload.containers.iter().any(|container| datastore(&container.image).is_some()) {
         return true;
     }
-    let bound = |name: &Spanned| !claim(group, known, facts, &name.text).is_some_and(|(_, modes)| is_shared(modes));
+    let bound = |name: &Spanned| !claim(group, facts, &name.text).is_some_and(|(_, modes)| is_shared(modes));
     pod.host_network || pod.exclusive || pod.elects_leader || pod.claims.iter().any(bound)
 }
 
@@ -66,13 +63,12 @@ fn percent(text: &str) -> Option<f64> {
 /// Updates during which a Service has nobody to send traffic to.
 pub(crate) fn rollout_causes_outage(run: &mut ProjectRun<'_>) {
     let group = run.group;
-    let known = group.names(FactSort::Claim);
     for (facts, workload) in complete(group).filter(|(facts, _)| matches!(facts.object.kind.as_str(), "Deployment" | "DeploymentConfig")) {
         let pod = &workload.pod;
         let replicas = group.effective_replicas(facts, workload);
         let asked = |service: &&ObjectFacts| group.surely_same_namespace(service, facts) && !is_for_metrics(service);
         let Some(service) = group.services(facts, workload).into_iter().find(asked) else { continue };
-        if replicas == Some(0) || needs_to_be_alone(group, &known, facts, workload) {
+        if replicas == Some(0) || needs_to_be_alone(group, facts, workload) {
             continue;
         }
         let strategy = pod.strategy.as_ref();
@@ -103,7 +99,6 @@ pub(crate) fn rollout_causes_outage(run: &mut ProjectRun<'_>) {
 /// A volume that one node mounts, for pods on several.
 pub(crate) fn read_write_once_volume_shared(run: &mut ProjectRun<'_>) {
     let group = run.group;
-    let known = group.names(FactSort::Claim);
     let kinds = ["Deployment", "ReplicaSet", "ReplicationController", "DeploymentConfig", "Rollout"];
     for (facts, workload) in complete(group).filter(|(facts, _)| kinds.contains(&facts.object.kind.as_str())) {
         let pod = &workload.pod;
@@ -113,7 +108,7 @@ pub(crate) fn read_write_once_volume_shared(run: &mut ProjectRun<'_>) {
         let rolls = facts.object.kind == "Deployment" && !recreates && !no_surge;
         let mut seen = BTreeSet::new();
         for name in pod.claims.iter().filter(|name| seen.insert(&name.text)) {
-            let Some((claim, modes)) = claim(group, &known, facts, &name.text) else { continue };
+            let Some((claim, modes)) = claim(group, facts, &name.text) else { continue };
             if modes.is_empty() || is_shared(modes) {
                 continue;
             }
@@ -159,7 +154,6 @@ pub(crate) fn single_zone_pin(run: &mut ProjectRun<'_>) {
             |facts| if let Detail::ZonalStorage(zone) = &facts.detail { Some((facts.object.name.as_str(), (facts, zone))) } else { None },
         )
         .collect();
-    let known = group.names(FactSort::Claim);
     let mut said = BTreeSet::new();
     for (facts, workload) in complete(group).filter(|(facts, _)| facts.object.kind != "PodTemplate") {
         let Some(replicas) = group.effective_replicas(facts, workload).filter(|replicas| *replicas > 1) else { continue };
@@ -171,9 +165,11 @@ pub(crate) fn single_zone_pin(run: &mut ProjectRun<'_>) {
             }
             continue;
         }
-        let of_claims = workload.pod.claims.iter().filter_map(|name| match &known.get(name.text.as_str())?.first()?.detail {
-            Detail::Claim { class, .. } => class.as_deref(),
-            _ => None,
+        let of_claims = workload.pod.claims.iter().filter_map(|name| {
+            match &group.near_by_name(&facts.path, FactSort::Claim, &name.text).next()?.detail {
+                Detail::Claim { class, .. } => class.as_deref(),
+                _ => None,
+            }
         });
         let mut classes = workload.pod.template_classes.iter().map(String::as_str).chain(of_claims);
         if let Some((class, zone)) = classes.find_map(|class| storage.get(class)).filter(|(_, zone)| said.insert(zone.span)) {
@@ -212,7 +208,6 @@ impl Stop<'_> {
 /// Pods that are killed while they still shut down.
 pub(crate) fn grace_period_too_short(run: &mut ProjectRun<'_>) {
     let group = run.group;
-    let configs = group.names(FactSort::Config);
     for (facts, workload) in complete(group).filter(|(_, workload)| workload.long_running) {
         let pod = &workload.pod;
         let written = pod.grace.as_ref().filter(|grace| !is_open(&grace.text));
@@ -221,7 +216,7 @@ pub(crate) fn grace_period_too_short(run: &mut ProjectRun<'_>) {
             continue;
         };
         for container in workload.containers.iter().filter(|container| container.role == Role::Main) {
-            let longest = longest(group, &configs, facts, pod, container);
+            let longest = longest(group, facts, pod, container);
             let stop = Stop {
                 name: &container.name,
                 grace,
@@ -248,16 +243,14 @@ pub(crate) fn grace_period_too_short(run: &mut ProjectRun<'_>) {
 /// The longest shutdown that the environment of a container sets, and the object that holds it.
 fn longest<'a>(
     group: &Group<'a>,
-    known: &Named<'a>,
     facts: &'a ObjectFacts,
     pod: &'a PodFacts,
     container: &ContainerFacts,
 ) -> Option<(&'a ObjectFacts, &'a Timeout)> {
     let own = pod.timeouts.iter().filter(|timeout| timeout.container == container.name).map(|timeout| (facts, timeout));
-    let names = pod.config_env.iter().filter(|(of, _)| *of == container.name).filter_map(|(_, name)| known.get(name.as_str()));
-    let is_source =
-        |other: &&ObjectFacts| other.object.kind == "ConfigMap" && group.is_together(other, facts) && group.same_namespace(other, facts);
-    let configs = names.flatten().copied().filter(is_source);
+    let names = pod.config_env.iter().filter(|(of, _)| *of == container.name).map(|(_, name)| name);
+    let is_source = |other: &&ObjectFacts| other.object.kind == "ConfigMap" && group.same_namespace(other, facts);
+    let configs = names.flat_map(|name| group.near_by_name(&facts.path, FactSort::Config, name)).filter(is_source);
     let shared = configs.flat_map(|config| match &config.detail {
         Detail::Config(ConfigFacts { timeouts, .. }) => timeouts.iter().map(|timeout| (config, timeout)).collect(),
         _ => Vec::new(),

@@ -308,7 +308,6 @@ fn value_redis<'d>(run: &mut Run<'_, 'd>, artifact: &Artifact<'d>) {
 /// Redis behind a Service that lets everybody in.
 pub(crate) fn redis_without_auth(run: &mut ProjectRun<'_>) {
     let group = run.group;
-    let named = group.names(FactSort::Config);
     let development = |path: &str| PathScope::of_path(path) == PathScope::Development;
     for facts in group.all(FactSort::Config).filter(|facts| !development(&facts.path)) {
         let Detail::Config(ConfigFacts { open_redis: Some(true), unprotected: Some(span), .. }) = &facts.detail else { continue };
@@ -327,10 +326,8 @@ pub(crate) fn redis_without_auth(run: &mut ProjectRun<'_>) {
                 .configs
                 .iter()
                 .map(|name| {
-                    let is_meant = |other: &&&ObjectFacts| {
-                        other.object.kind == "ConfigMap" && group.is_together(other, facts) && group.same_namespace(other, facts)
-                    };
-                    named.get(name.as_str())?.iter().find(is_meant).and_then(|other| match &other.detail {
+                    let is_meant = |other: &&ObjectFacts| other.object.kind == "ConfigMap" && group.same_namespace(other, facts);
+                    group.near_by_name(&facts.path, FactSort::Config, name).find(is_meant).and_then(|other| match &other.detail {
                         Detail::Config(config) => Some(config),
                         _ => None,
                     })

@@ -43,7 +43,9 @@ pub(crate) fn compose(tree: &Tree, files: &[&str]) -> Composed {
     for file in files {
         match composer.file(file, home, &mut vec![(*file).to_owned()]) {
             Ok(own) => value = composer.merge(&[], value, own),
-            Err(why) => composer.not_evaluated.push((Span::default(), format!("`{file}`, a file of the project, {why}"))),
+            Err(why) => composer
+                .not_evaluated
+                .push((Span::default(), format!("`{file}`, a file of the project, {why}; what it brings was not judged"))),
         }
     }
     let value = composer.merger().settled(value);

@@ -322,8 +322,13 @@ impl Build<'_> {
     }
 
     /// Says that something is not evaluated.
-    fn lose(&mut self, loss: Loss, span: Span, reason: String) {
+    fn lose(&mut self, loss: Loss, span: Span, mut reason: String) {
         self.open |= loss == Loss::Objects;
+        let consequence = match loss {
+            Loss::Objects => ", so the objects that it brings are not judged",
+            Loss::Changes => ", so what it would add or change is not known",
+        };
+        reason.push_str(consequence);
         self.not_evaluated.push((span, reason));
     }
 
