@@ -47,7 +47,7 @@ impl Excuse {
         let accounts = || {
             group
                 .near(path, FactSort::ServiceAccount)
-                .filter(|facts| facts.object.name == self.account && may_be_one(group.namespace_of(facts), namespace))
+                .filter(|facts| facts.object.name == self.account && may_be_one(facts.namespace(), namespace))
         };
         match self.fact {
             "service-account.no-token" => accounts().any(|facts| matches!(facts.detail, Detail::ServiceAccount { no_token: true, .. })),

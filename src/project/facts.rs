@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::may_be_one;
 use super::network::{self, GatewayFacts, MonitorFacts, PolicyFacts, RouteFacts, ServiceFacts};
 use super::pods::{self, ConfigFacts, PodFacts};
-use super::references::{Links, links};
+use super::references::{Links, Reference, links};
 use super::traffic::{Traffic, traffic};
 use crate::artifact::kubernetes::{api_group, pod_template};
 use crate::artifact::{Artifact, PathScope, Role, TargetKind};
@@ -246,6 +247,28 @@ pub(crate) struct ObjectFacts {
     pub(crate) detail: Detail,
     pub(crate) traffic: Option<Traffic>,
     pub(crate) links: Links,
+}
+
+impl ObjectFacts {
+    /// Its namespace; empty where it is given at deploy time.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.object.namespace
+    }
+
+    /// Whether two objects may be in one namespace: one that is not written is given at deploy time, the same for all.
+    pub(crate) fn may_share_namespace(&self, other: &Self) -> bool {
+        may_be_one(self.namespace(), other.namespace())
+    }
+
+    /// Whether two objects are in one namespace, whatever is given at deploy time.
+    pub(crate) fn shares_namespace(&self, other: &Self) -> bool {
+        self.namespace() == other.namespace()
+    }
+
+    /// The namespace in which it looks for what it refers to.
+    pub(crate) fn namespace_for<'n>(&'n self, reference: &'n Reference) -> &'n str {
+        if reference.namespace.is_empty() { self.namespace() } else { &reference.namespace }
+    }
 }
 
 /// The facts of an artifact; none for kinds that project rules do not look at.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::references::{Provided, Reference, is_custom, is_inert, is_opaque};
+use super::references::{Provided, is_custom, is_inert, is_opaque};
 use super::{Detail, Group, ObjectFacts, may_be_one};
 
 /// Objects that a cluster or what is installed in nearly every one of that kind makes by itself.
@@ -129,23 +129,15 @@ impl<'a> Group<'a> {
         let chain = self.chain(&from.path);
         let found = names.filter_map(|name| self.index.provided.get(&(kind, name))).flat_map(|found| found.near(chain)).copied();
         found
-            .filter(|(facts, provided)| {
-                provided.everywhere || CLUSTER_WIDE.contains(&kind) || may_be_one(self.namespace_of(facts), namespace)
-            })
+            .filter(|(facts, provided)| provided.everywhere || CLUSTER_WIDE.contains(&kind) || may_be_one(facts.namespace(), namespace))
             .collect()
     }
 
     /// Whether what an object looks for is in a file that may be deployed with it, though they hold variants of the same.
     pub(crate) fn varies(&self, from: &ObjectFacts, kind: &'static str, name: &str, namespace: &str) -> bool {
         self.index.provided.get(&(kind, name)).into_iter().flat_map(ByCut::all).any(|(facts, _)| {
-            self.may_be_together(&from.path, &facts.path)
-                && (CLUSTER_WIDE.contains(&kind) || may_be_one(self.namespace_of(facts), namespace))
+            self.may_be_together(&from.path, &facts.path) && (CLUSTER_WIDE.contains(&kind) || may_be_one(facts.namespace(), namespace))
         })
-    }
-
-    /// The namespace in which an object looks for what it refers to.
-    pub(crate) fn namespace_for<'n>(&'n self, from: &'n ObjectFacts, reference: &'n Reference) -> &'n str {
-        if reference.namespace.is_empty() { self.namespace_of(from) } else { &reference.namespace }
     }
 
     /// Whether something of a kind stands in a namespace near an object, so that the others should, too.
@@ -177,7 +169,7 @@ impl<'a> Group<'a> {
             .flat_map(|start| ends().chain([name.len()]).filter(move |end| *end > start).map(move |end| (start, end)))
             .filter_map(|(start, end)| self.index.makers.get(name.get(start..end)?))
             .flat_map(|found| found.near(chain))
-            .any(|facts| may_be_one(self.namespace_of(facts), namespace))
+            .any(|facts| may_be_one(facts.namespace(), namespace))
     }
 
     /// Whether what an object refers to is in no file of the group, and nothing of the group may make it.
@@ -209,7 +201,7 @@ impl Group<'_> {
     /// Whether this group has what another one lacks.
     pub(crate) fn offers(&self, to: &Group<'_>, kind: &'static str, name: &str, namespace: &str) -> bool {
         self.index.provided.get(&(kind, name)).into_iter().flat_map(ByCut::all).any(|(facts, provided)| {
-            provided.everywhere || CLUSTER_WIDE.contains(&kind) || to.goes_with(self, namespace, self.namespace_of(facts))
+            provided.everywhere || CLUSTER_WIDE.contains(&kind) || to.goes_with(self, namespace, facts.namespace())
         })
     }
 }

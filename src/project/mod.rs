@@ -136,22 +136,6 @@ impl<'a> Group<'a> {
         self.chains.get(path).map(|chain| &**chain).unwrap_or_default()
     }
 
-    /// The namespace of an object; empty where it is given at deploy time.
-    #[expect(clippy::unused_self, reason = "how a group knows it is its own matter")]
-    pub(crate) fn namespace_of<'n>(&self, facts: &'n ObjectFacts) -> &'n str {
-        &facts.object.namespace
-    }
-
-    /// Whether two objects may be in one namespace: one that is not written is given at deploy time, the same for all.
-    pub(crate) fn same_namespace(&self, a: &ObjectFacts, b: &ObjectFacts) -> bool {
-        may_be_one(self.namespace_of(a), self.namespace_of(b))
-    }
-
-    /// Whether two objects are in one namespace, whatever is given at deploy time.
-    pub(crate) fn surely_same_namespace(&self, a: &ObjectFacts, b: &ObjectFacts) -> bool {
-        self.namespace_of(a) == self.namespace_of(b)
-    }
-
     /// Whether files are deployed together: across a cut nobody sees anybody.
     pub(crate) fn together(&self, a: &str, b: &str) -> bool {
         a == b || self.chains.is_empty() || self.chain(a).iter().zip(self.chain(b)).all(|(a, b)| a == b)
@@ -207,7 +191,7 @@ impl<'a> Group<'a> {
         kind: &'s str,
         name: &'s str,
     ) -> impl Iterator<Item = (&'a ObjectFacts, &'a WorkloadFacts)> {
-        let is_meant = move |facts: &&ObjectFacts| facts.object.kind == kind && self.same_namespace(from, facts);
+        let is_meant = move |facts: &&ObjectFacts| facts.object.kind == kind && from.may_share_namespace(facts);
         self.near_by_name(&from.path, FactSort::Workload, name).filter(is_meant).filter_map(with_workload)
     }
 
@@ -216,13 +200,13 @@ impl<'a> Group<'a> {
         let known = self.by_target.get(object.name.as_str()).into_iter().flat_map(move |found| found.near(chain)).copied();
         known.filter(move |facts| {
             matches!(&facts.detail, Detail::Autoscaler { target_kind, .. } if *target_kind == object.kind)
-                && may_be_one(self.namespace_of(facts), namespace)
+                && may_be_one(facts.namespace(), namespace)
         })
     }
 
     /// The autoscalers that target a workload, and their least replicas where they are known.
     pub(crate) fn autoscalers(&self, of: &'a ObjectFacts) -> impl Iterator<Item = (&'a ObjectFacts, Option<i64>)> {
-        self.scaling(&of.path, self.namespace_of(of), &of.object).filter_map(|facts| match &facts.detail {
+        self.scaling(&of.path, of.namespace(), &of.object).filter_map(|facts| match &facts.detail {
             Detail::Autoscaler { min, .. } => Some((facts, min.filter(|_| facts.complete))),
             _ => None,
         })
@@ -254,7 +238,7 @@ impl<'a> Group<'a> {
         let mut found: Vec<&'a ObjectFacts> = labels
             .filter_map(|label| self.by_label.get(&label))
             .flat_map(|found| found.near(chain))
-            .filter(|(facts, selector)| facts.detail.sort() == sort && selector.selects(known) && self.is_in_reach(facts, of))
+            .filter(|(facts, selector)| facts.detail.sort() == sort && selector.selects(known) && is_in_reach(facts, of))
             .map(|(facts, _)| *facts)
             .collect();
         found.sort_by_key(|facts| (&facts.path, facts.name_span));
@@ -272,26 +256,13 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Whether an object may select another one where that is.
-    fn is_in_reach(&self, facts: &ObjectFacts, of: &ObjectFacts) -> bool {
-        match &facts.detail {
-            Detail::NetworkPolicy(policy) if policy.everywhere => true,
-            Detail::Monitor(monitor) => match &monitor.namespaces {
-                Namespaces::Own => self.same_namespace(facts, of),
-                Namespaces::Any => true,
-                Namespaces::Named(names) => names.iter().any(|name| may_be_one(name, self.namespace_of(of))),
-            },
-            _ => self.same_namespace(facts, of),
-        }
-    }
-
     /// Whether a binding near a path has an account as its subject.
     pub(crate) fn gives_rights(&self, path: &str, namespace: &str, account: &str) -> bool {
         self.near(path, FactSort::Binding).any(|facts| {
             let Detail::Binding { accounts, .. } = &facts.detail else { return false };
             accounts.iter().any(|(of, name)| {
                 // A kustomization puts the accounts of its bindings into its namespace, too.
-                name == account && (may_be_one(of, namespace) || may_be_one(self.namespace_of(facts), namespace))
+                name == account && (may_be_one(of, namespace) || may_be_one(facts.namespace(), namespace))
             })
         })
     }
@@ -310,13 +281,26 @@ impl<'a> Group<'a> {
     /// Whether a `LimitRange` of a namespace sets a field such as `default.memory`.
     pub(crate) fn has_limit_range(&self, path: &str, namespace: &str, field: &str) -> bool {
         self.near(path, FactSort::LimitRange)
-            .filter(|facts| may_be_one(self.namespace_of(facts), namespace))
+            .filter(|facts| may_be_one(facts.namespace(), namespace))
             .any(|facts| matches!(&facts.detail, Detail::LimitRange { fields } if fields.iter().any(|known| known == field)))
     }
 }
 
 pub(crate) fn may_be_one(a: &str, b: &str) -> bool {
     a == b || a.is_empty() || b.is_empty()
+}
+
+/// Whether an object may select another one where that is.
+fn is_in_reach(facts: &ObjectFacts, of: &ObjectFacts) -> bool {
+    match &facts.detail {
+        Detail::NetworkPolicy(policy) if policy.everywhere => true,
+        Detail::Monitor(monitor) => match &monitor.namespaces {
+            Namespaces::Own => facts.may_share_namespace(of),
+            Namespaces::Any => true,
+            Namespaces::Named(names) => names.iter().any(|name| may_be_one(name, of.namespace())),
+        },
+        _ => facts.may_share_namespace(of),
+    }
 }
 
 fn with_workload(facts: &ObjectFacts) -> Option<(&ObjectFacts, &WorkloadFacts)> {
@@ -390,7 +374,7 @@ impl<'a> Across<'a> {
                         across.makers.entry(facts.object.name.as_str()).or_default().insert(number);
                     }
                     Detail::Other => {}
-                    _ => across.inside.entry((sort, group.namespace_of(facts))).or_default().push((number, facts)),
+                    _ => across.inside.entry((sort, facts.namespace())).or_default().push((number, facts)),
                 }
             }
         }

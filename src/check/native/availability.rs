@@ -28,14 +28,14 @@ fn pods(count: i64) -> String {
 /// Whether workloads of an object's namespace may come from elsewhere than the files of the group: then nothing is
 /// missing for sure.
 pub(super) fn renders_elsewhere(group: &Group<'_>, of: &ObjectFacts) -> bool {
-    group.is_open(of, group.namespace_of(of))
+    group.is_open(of, of.namespace())
 }
 
 /// Whether a selector selects pods of a file that may be deployed with an object, though they hold variants of the same.
 pub(super) fn variant_matches(group: &Group<'_>, of: &ObjectFacts, selector: &Selector) -> bool {
     group.workloads_everywhere().any(|(facts, workload)| {
         selector.selects(&workload.labels)
-            && group.same_namespace(facts, of)
+            && facts.may_share_namespace(of)
             && !group.is_together(facts, of)
             && group.may_be_together(&facts.path, &of.path)
     })
@@ -43,7 +43,7 @@ pub(super) fn variant_matches(group: &Group<'_>, of: &ObjectFacts, selector: &Se
 
 /// Whether a workload of an object's namespace is in the group, so that the others should be, too.
 pub(super) fn has_neighbours(group: &Group<'_>, of: &ObjectFacts) -> bool {
-    group.workloads(&of.path).any(|(facts, _)| group.surely_same_namespace(facts, of))
+    group.workloads(&of.path).any(|(facts, _)| facts.shares_namespace(of))
 }
 
 /// An HPA whose target is nowhere in its namespace.
@@ -104,7 +104,7 @@ pub(crate) fn hpa_with_fixed_replicas(run: &mut ProjectRun<'_>) {
         if *replicas == Some(0) {
             continue;
         }
-        let Some((scaler, _)) = group.autoscalers(facts).find(|(scaler, _)| group.surely_same_namespace(scaler, facts)) else { continue };
+        let Some((scaler, _)) = group.autoscalers(facts).find(|(scaler, _)| scaler.shares_namespace(facts)) else { continue };
         let object = &facts.object;
         let left_alone = run
             .scaled_elsewhere
@@ -130,7 +130,7 @@ pub(crate) fn overlapping_pdbs(run: &mut ProjectRun<'_>) {
     for facts in group.all(FactSort::Workload) {
         let Detail::Workload(workload) = &facts.detail else { continue };
         let budgets = group.budgets(facts, workload);
-        let mut sure = budgets.into_iter().filter(|budget| group.surely_same_namespace(budget, facts));
+        let mut sure = budgets.into_iter().filter(|budget| budget.shares_namespace(facts));
         let Some(first) = sure.next() else { continue };
         // The same name is the same budget, seen twice.
         for second in sure.filter(|second| second.object.name != first.object.name) {
@@ -199,7 +199,7 @@ pub(crate) fn pdb_blocks_eviction(run: &mut ProjectRun<'_>) {
             }
             (Some(min), None) => {
                 // Which pods there are must be known, and that all of them are meant.
-                let sure = budget.complete && workloads.iter().all(|(facts, _)| group.surely_same_namespace(facts, budget));
+                let sure = budget.complete && workloads.iter().all(|(facts, _)| facts.shares_namespace(budget));
                 let Some(total) = total.filter(|total| sure && bound(&min.text, *total).is_some_and(|least| least >= *total)) else {
                     continue;
                 };
@@ -302,7 +302,7 @@ pub(super) fn makes_pods(group: &Group<'_>, budget: &ObjectFacts, selector: &Sel
         let asked = |value: &String| *value == facts.object.name || value.eq_ignore_ascii_case(&facts.object.kind);
         custom
             && (selector.labels.values().any(asked) || selector.expressions.iter().any(|(_, _, values)| values.iter().any(asked)))
-            && group.same_namespace(facts, budget)
+            && facts.may_share_namespace(budget)
     })
 }
 

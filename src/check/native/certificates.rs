@@ -19,7 +19,7 @@ pub(crate) fn ingress_tls_secret_missing(run: &mut ProjectRun<'_>) {
         let mut seen = BTreeSet::new();
         for reference in ingress.links.references.iter().filter(|reference| reference.kind == "Secret") {
             let name = &reference.name.at.text;
-            let kept = group.has_kind(ingress, "Secret", group.namespace_of(ingress));
+            let kept = group.has_kind(ingress, "Secret", ingress.namespace());
             if !seen.insert(name) || !kept || !is_missing(run, ingress, reference) {
                 continue;
             }
@@ -65,13 +65,13 @@ pub(crate) fn certificate_misses_host(run: &mut ProjectRun<'_>) {
         for (number, shown) in certificates.iter().enumerate().filter(|(_, shown)| shown.of == 1 && !is_open(&shown.secret.at.text)) {
             let namespace = match shown.namespace.as_str() {
                 _ if shown.anywhere => "",
-                "" => group.namespace_of(entrance),
+                "" => entrance.namespace(),
                 namespace => namespace,
             };
             let found = group.providers(entrance, "Secret", &shown.secret.at.text, namespace);
             let read = |facts: &ObjectFacts| match &facts.traffic {
                 Some(Traffic::Certificate(CertificateFacts { names: Some(names), .. }))
-                    if facts.complete && (shown.anywhere || group.namespace_of(facts) == namespace) =>
+                    if facts.complete && (shown.anywhere || facts.namespace() == namespace) =>
                 {
                     Some(names.clone())
                 }
@@ -126,13 +126,13 @@ pub(crate) fn acme_staging_issuer(run: &mut ProjectRun<'_>) {
     let group = run.group;
     for &from in &group.objects {
         let tests = from.scope == PathScope::Development
-            || [&from.path, from.object.name.as_str(), group.namespace_of(from)].into_iter().any(is_for_tests)
+            || [&from.path, from.object.name.as_str(), from.namespace()].into_iter().any(is_for_tests)
             || hosts_of(from).into_iter().any(is_for_tests);
         if tests {
             continue;
         }
         for reference in issuers(from) {
-            let found = group.providers(from, reference.kind, &reference.name.at.text, group.namespace_of(from));
+            let found = group.providers(from, reference.kind, &reference.name.at.text, from.namespace());
             let Some((issuer, server)) = found.iter().find_map(|(facts, _)| match &facts.traffic {
                 Some(Traffic::Issuer(issuer)) => Some((*facts, issuer.staging.as_ref()?)),
                 _ => None,
@@ -165,12 +165,12 @@ fn is_public_host(host: &str) -> bool {
 
 /// Whether an issuer signs with a certificate that nobody else has signed.
 fn signs_itself(group: &Group<'_>, from: &ObjectFacts, reference: &Reference, depth: usize) -> bool {
-    let found = group.providers(from, reference.kind, &reference.name.at.text, group.namespace_of(from));
+    let found = group.providers(from, reference.kind, &reference.name.at.text, from.namespace());
     found.into_iter().any(|(issuer, _)| match &issuer.traffic {
         Some(Traffic::Issuer(facts)) if facts.self_signed => true,
         Some(Traffic::Issuer(facts)) => facts.authority.as_ref().is_some_and(|secret| {
             // The Secret of a ClusterIssuer stands where cert-manager runs.
-            let namespace = if issuer.object.kind == "Issuer" { group.namespace_of(issuer) } else { "" };
+            let namespace = if issuer.object.kind == "Issuer" { issuer.namespace() } else { "" };
             let made = group.providers(issuer, "Secret", secret, namespace);
             depth > 0
                 && made.into_iter().any(|(certificate, _)| {
@@ -195,7 +195,7 @@ pub(crate) fn self_signed_issuer_on_public_host(run: &mut ProjectRun<'_>) {
         for shown in facts.certificates.iter().filter(|shown| shown.hosts.iter().any(|host| is_public_host(&host.at.text))) {
             let namespace = match shown.namespace.as_str() {
                 _ if shown.anywhere => "",
-                "" => group.namespace_of(entrance),
+                "" => entrance.namespace(),
                 namespace => namespace,
             };
             for (certificate, _) in group.providers(entrance, "Secret", &shown.secret.at.text, namespace) {
@@ -237,8 +237,7 @@ pub(crate) fn gateway_without_tls(run: &mut ProjectRun<'_>) {
         if gateway.scope == PathScope::Development || *inside || is_inside(&gateway.object.name) {
             continue;
         }
-        let routes: Vec<&ObjectFacts> =
-            group.near(&gateway.path, FactSort::Hosts).filter(|route| attaches(group, route, gateway)).collect();
+        let routes: Vec<&ObjectFacts> = group.near(&gateway.path, FactSort::Hosts).filter(|route| attaches(route, gateway)).collect();
         let details =
             || routes.iter().filter_map(|route| if let Some(Traffic::Hosts(route)) = &route.traffic { Some(route) } else { None });
         let redirects = !routes.is_empty() && details().all(|route| route.redirects);
@@ -252,10 +251,10 @@ pub(crate) fn gateway_without_tls(run: &mut ProjectRun<'_>) {
     }
 }
 
-fn attaches(group: &Group<'_>, route: &ObjectFacts, gateway: &ObjectFacts) -> bool {
+fn attaches(route: &ObjectFacts, gateway: &ObjectFacts) -> bool {
     route.links.references.iter().any(|reference| {
-        let namespace = group.namespace_for(route, reference);
-        let of = group.namespace_of(gateway);
+        let namespace = route.namespace_for(reference);
+        let of = gateway.namespace();
         reference.kind == "Gateway"
             && reference.name.at.text == gateway.object.name
             && (namespace == of || namespace.is_empty() || of.is_empty())

@@ -16,7 +16,7 @@ use crate::project::{
 /// not declared to exist elsewhere.
 pub(super) fn is_missing(run: &ProjectRun<'_>, from: &ObjectFacts, reference: &Reference) -> bool {
     let (kind, name) = (reference.kind, reference.name.at.text.as_str());
-    let namespace = run.group.namespace_for(from, reference);
+    let namespace = from.namespace_for(reference);
     let word = if kind == ISTIO_GATEWAY { "Gateway" } else { kind };
     from.complete
         && run.group.lacks(from, kind, name, namespace)
@@ -42,7 +42,7 @@ pub(crate) fn service_selects_nothing(run: &mut ProjectRun<'_>) {
     let mut known: Option<BTreeSet<&str>> = None;
     for service in group.all(FactSort::Service).filter(|service| service.complete) {
         let Detail::Service { selector: Some(selector), selector_span, .. } = &service.detail else { continue };
-        let namespace = group.namespace_of(service);
+        let namespace = service.namespace();
         let declared = run.is_external("Service", &service.object.name)
             || selector.labels.values().any(|value| run.is_external("Pod", value) || run.is_external("Deployment", value));
         if selected.contains_key(&key(service)) || is_system(namespace) || declared || renders_elsewhere(group, service) {
@@ -86,19 +86,19 @@ fn may_match(run: &ProjectRun<'_>, service: &ObjectFacts, selector: &Selector) -
     let partly = group.workloads(&service.path).any(|(facts, workload)| {
         let open = !facts.complete || workload.labels.iter().any(|(key, value)| is_open(key) || is_open(value));
         let set = at_run_time.as_ref().is_some_and(|bare| bare.selects(&workload.labels));
-        (open || set) && group.same_namespace(facts, service)
+        (open || set) && facts.may_share_namespace(service)
     });
     let made = || {
         group
             .near(&service.path, FactSort::Other)
-            .any(|facts| facts.links.labels.iter().any(|labels| selector.selects(labels)) && group.same_namespace(facts, service))
+            .any(|facts| facts.links.labels.iter().any(|labels| selector.selects(labels)) && facts.may_share_namespace(service))
     };
     let deployed_beside = || {
         run.groups.iter().filter(|other| !std::ptr::eq(*other, group)).any(|other| {
             let found = other
                 .all(FactSort::Workload)
                 .filter(|facts| matches!(&facts.detail, Detail::Workload(workload) if selector.selects(&workload.labels)));
-            found.into_iter().any(|facts| group.goes_with(other, group.namespace_of(service), other.namespace_of(facts)))
+            found.into_iter().any(|facts| group.goes_with(other, service.namespace(), facts.namespace()))
         })
     };
     partly || made() || deployed_beside() || variant_matches(group, service, selector)
@@ -107,7 +107,7 @@ fn may_match(run: &ProjectRun<'_>, service: &ObjectFacts, selector: &Selector) -
 /// The workload of the namespace that has most of the labels of a selector.
 fn nearest<'a>(group: &Group<'a>, service: &ObjectFacts, selector: &Selector) -> Option<&'a ObjectFacts> {
     let shared = |labels: &BTreeMap<String, String>| selector.labels.iter().filter(|(key, value)| labels.get(*key) == Some(*value)).count();
-    let near = group.workloads(&service.path).filter(|(facts, _)| group.surely_same_namespace(facts, service));
+    let near = group.workloads(&service.path).filter(|(facts, _)| facts.shares_namespace(service));
     let best = near.map(|(facts, workload)| (shared(&workload.labels), facts)).max_by_key(|(count, _)| *count);
     best.filter(|(count, _)| *count > 0).map(|(_, facts)| facts)
 }
@@ -117,10 +117,10 @@ pub(super) type Providers<'a> = Vec<(&'a ObjectFacts, &'a Provided)>;
 /// The providers of a reference, where all of them say what they have and none has the key that is asked for.
 pub(super) fn without_key<'a>(group: &Group<'a>, from: &ObjectFacts, reference: &Reference) -> Option<Providers<'a>> {
     let asked = &reference.key.as_ref()?.at.text;
-    let namespace = group.namespace_for(from, reference);
+    let namespace = from.namespace_for(reference);
     let found: Providers<'a> = group.providers(from, reference.kind, &reference.name.at.text, namespace);
     let lacks = |(facts, provided): &(&ObjectFacts, &Provided)| {
-        let sure = provided.everywhere || reference.kind == "DestinationRule" || group.namespace_of(facts) == namespace;
+        let sure = provided.everywhere || reference.kind == "DestinationRule" || facts.namespace() == namespace;
         facts.complete && sure && provided.keys.as_ref().is_some_and(|keys| !keys.contains(asked))
     };
     (!found.is_empty() && !is_open(asked) && !is_open(&reference.name.at.text) && from.complete && found.iter().all(lacks)).then_some(found)
@@ -137,7 +137,7 @@ pub(crate) fn ingress_backend_missing(run: &mut ProjectRun<'_>) {
     for from in group.objects.iter().copied().filter(|facts| is_route(&facts.object.kind)) {
         for reference in &from.links.references {
             let (name, kind) = (&reference.name.at.text, reference.kind);
-            let namespace = group.namespace_for(from, reference);
+            let namespace = from.namespace_for(reference);
             let whose = if reference.namespace.is_empty() { "its namespace".to_owned() } else { format!("namespace `{namespace}`") };
             // An ALB answers by itself what an annotation says.
             let action = reference.key.as_ref().is_some_and(|port| port.at.text == "use-annotation");
@@ -208,7 +208,7 @@ pub(crate) fn service_port_missing(run: &mut ProjectRun<'_>) {
     for service in group.all(FactSort::Service).filter(|service| service.complete) {
         let Detail::Service { ports, .. } = &service.detail else { continue };
         let workloads = selected.get(&key(service)).map(Vec::as_slice).unwrap_or_default();
-        if workloads.is_empty() || workloads.iter().any(|(facts, _)| !facts.complete || !group.surely_same_namespace(facts, service)) {
+        if workloads.is_empty() || workloads.iter().any(|(facts, _)| !facts.complete || !facts.shares_namespace(service)) {
             continue;
         }
         let containers = || workloads.iter().flat_map(|(_, workload)| &workload.containers).filter(|container| runs(container));
@@ -257,7 +257,7 @@ fn is_told(group: &Group<'_>, facts: &ObjectFacts, number: i64) -> bool {
     let read = facts.links.references.iter().filter(|reference| reference.kind == "ConfigMap");
     has(facts)
         || read
-            .flat_map(|reference| group.providers(facts, "ConfigMap", &reference.name.at.text, group.namespace_for(facts, reference)))
+            .flat_map(|reference| group.providers(facts, "ConfigMap", &reference.name.at.text, facts.namespace_for(reference)))
             .any(|(config, _)| has(config))
 }
 
@@ -272,7 +272,7 @@ fn report_missing(run: &mut ProjectRun<'_>, kind: &str, verb: &str) {
         let mut seen = BTreeSet::new();
         for reference in from.links.references.iter().filter(|reference| reference.kind == kind && !reference.optional) {
             let name = &reference.name.at.text;
-            let namespace = group.namespace_for(from, reference);
+            let namespace = from.namespace_for(reference);
             // A project that holds none of the kind has them made in another way.
             if !seen.insert(name) || !group.has_kind(from, reference.kind, namespace) || !is_missing(run, from, reference) {
                 continue;
@@ -379,7 +379,7 @@ pub(crate) fn statefulset_service_missing(run: &mut ProjectRun<'_>) {
             continue;
         };
         let name = &reference.name.at.text;
-        let namespace = group.namespace_of(from);
+        let namespace = from.namespace();
         let found: Providers<'_> = group.providers(from, "Service", name, namespace);
         let governs = |(facts, _): &(&ObjectFacts, &Provided)| match &facts.detail {
             Detail::Service { face, selector, .. } => {
@@ -420,7 +420,7 @@ pub(crate) fn namespace_missing(run: &mut ProjectRun<'_>) {
     let mut created = BTreeSet::new();
     for from in group.objects.iter().copied().filter(|facts| matches!(facts.detail, Detail::Workload(_) | Detail::Service { .. })) {
         let namespace = from.object.namespace.as_str();
-        if namespace.is_empty() || group.namespace_of(from) != namespace || is_given(namespace) || is_open(namespace) || !from.complete {
+        if namespace.is_empty() || from.namespace() != namespace || is_given(namespace) || is_open(namespace) || !from.complete {
             continue;
         }
         let elsewhere = run.groups.iter().any(|other| other.offers(group, "Namespace", namespace, namespace));
@@ -449,7 +449,7 @@ pub(crate) fn duplicate_resource(run: &mut ProjectRun<'_>) {
         if is_open(&object.name) || is_open(&object.namespace) || facts.generated_name {
             continue;
         }
-        let first = seen.entry((&facts.group, &object.kind, group.namespace_of(facts), &object.name)).or_insert(facts);
+        let first = seen.entry((&facts.group, &object.kind, facts.namespace(), &object.name)).or_insert(facts);
         if std::ptr::eq(*first, facts) {
             continue;
         }

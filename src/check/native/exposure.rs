@@ -34,8 +34,7 @@ fn ports(facts: &ObjectFacts) -> &[ServicePort] {
 fn is_public(group: &Group<'_>, facts: &ObjectFacts, route: &RouteFacts) -> bool {
     let internal = |namespace: &str, name: &str| {
         group.near(&facts.path, FactSort::Gateway).any(|other| {
-            let there =
-                if namespace.is_empty() { group.same_namespace(other, facts) } else { may_be_one(group.namespace_of(other), namespace) };
+            let there = if namespace.is_empty() { other.may_share_namespace(facts) } else { may_be_one(other.namespace(), namespace) };
             other.object.name == name && there && matches!(&other.detail, Detail::Gateway(gateway) if gateway.internal)
         })
     };
@@ -57,8 +56,8 @@ fn ways<'a>(group: &Group<'a>) -> Vec<Way<'a>> {
         for backend in &route.backends {
             let BackendFacts { service: name, namespace, port: asked, path } = backend;
             let there = |service: &&ObjectFacts| {
-                let other = group.namespace_of(service);
-                if namespace.is_empty() { may_be_one(group.namespace_of(from), other) } else { may_be_one(namespace, other) }
+                let other = service.namespace();
+                if namespace.is_empty() { may_be_one(from.namespace(), other) } else { may_be_one(namespace, other) }
             };
             let service = group.near_by_name(&from.path, FactSort::Service, &name.text).find(there);
             let port = service.and_then(|service| {
@@ -99,7 +98,7 @@ fn ways<'a>(group: &Group<'a>) -> Vec<Way<'a>> {
 fn behind<'a>(group: &Group<'a>, service: &'a ObjectFacts) -> Vec<Workload<'a>> {
     let Some(selector) = service.detail.selector() else { return Vec::new() };
     let mut found = group.selected_by(&service.path, selector);
-    found.retain(|(facts, _)| group.same_namespace(facts, service));
+    found.retain(|(facts, _)| facts.may_share_namespace(service));
     if found.iter().any(|(facts, _)| facts.path == service.path) {
         found.retain(|(facts, _)| facts.path == service.path);
     }

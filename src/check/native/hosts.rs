@@ -13,7 +13,7 @@ pub(crate) fn env_host_unresolvable(run: &mut ProjectRun<'_>) {
     let group = run.group;
     for from in group.objects.iter().copied().filter(|facts| facts.complete) {
         for reference in &from.links.hosts {
-            let namespace = group.namespace_for(from, reference);
+            let namespace = from.namespace_for(reference);
             let name = &reference.name.at.text;
             if let Some(found) = without_key(group, from, reference) {
                 // The pods of a headless Service answer on any port.

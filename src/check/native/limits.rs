@@ -12,10 +12,9 @@ pub(crate) fn hpa_target_without_request(run: &mut ProjectRun<'_>) {
     for hpa in group.all(FactSort::Autoscaler) {
         let Detail::Autoscaler { keda: false, target_kind, target_name: Some(target), metrics, .. } = &hpa.detail else { continue };
         for metric in metrics.iter().filter(|metric| metric.target == "Utilization") {
-            let targets =
-                group.named(hpa, target_kind, &target.text).filter(|(facts, _)| facts.complete && group.surely_same_namespace(facts, hpa));
+            let targets = group.named(hpa, target_kind, &target.text).filter(|(facts, _)| facts.complete && facts.shares_namespace(hpa));
             for (facts, workload) in targets {
-                if group.has_limit_range(&facts.path, group.namespace_of(facts), &format!("defaultRequest.{}", metric.resource)) {
+                if group.has_limit_range(&facts.path, facts.namespace(), &format!("defaultRequest.{}", metric.resource)) {
                     continue;
                 }
                 let lacking = workload.containers.iter().find(|container| {

@@ -47,14 +47,14 @@ pub(crate) fn mesh_not_strict(run: &mut ProjectRun<'_>) {
         let name = &namespace.object.name;
         let mut authentications = group.all(FactSort::Mesh).filter(|facts| match &facts.traffic {
             Some(Traffic::Mesh(MeshFacts::Authentication { whole })) => {
-                let of = group.namespace_of(facts);
+                let of = facts.namespace();
                 // One of the root namespace holds for all of them.
                 *whole && (of == name || of.is_empty() || of == "istio-system" || of.contains("istio"))
             }
             _ => false,
         });
         // One that is not strict is reported by itself.
-        let runs = group.workloads(&namespace.path).any(|(facts, _)| group.namespace_of(facts) == name);
+        let runs = group.workloads(&namespace.path).any(|(facts, _)| facts.namespace() == name);
         if !runs
             || authentications.next().is_some()
             || renders_elsewhere(group, namespace)

@@ -28,9 +28,9 @@ fn watched<'a>(group: &Group<'a>) -> BTreeMap<(&'a str, Span), Vec<Service<'a>>>
 }
 
 /// The namespaces that a monitor looks into; nothing for any.
-fn scope<'g>(group: &'g Group<'_>, facts: &'g ObjectFacts, monitor: &'g MonitorFacts) -> Option<Vec<&'g str>> {
+fn scope<'g>(facts: &'g ObjectFacts, monitor: &'g MonitorFacts) -> Option<Vec<&'g str>> {
     match &monitor.namespaces {
-        Namespaces::Own => Some(vec![group.namespace_of(facts)]),
+        Namespaces::Own => Some(vec![facts.namespace()]),
         Namespaces::Any => None,
         Namespaces::Named(names) => Some(names.iter().map(String::as_str).collect()),
     }
@@ -40,7 +40,7 @@ fn scope<'g>(group: &'g Group<'_>, facts: &'g ObjectFacts, monitor: &'g MonitorF
 /// and nothing renders others into them.
 fn knows_all(group: &Group<'_>, facts: &ObjectFacts, monitor: &MonitorFacts) -> bool {
     let sort = if monitor.pods { FactSort::Workload } else { FactSort::Service };
-    let Some(names) = scope(group, facts, monitor) else {
+    let Some(names) = scope(facts, monitor) else {
         return !group.is_open(facts, "") && group.near(&facts.path, sort).next().is_some();
     };
     names.iter().all(|name| {
@@ -49,7 +49,7 @@ fn knows_all(group: &Group<'_>, facts: &ObjectFacts, monitor: &MonitorFacts) -> 
             && *name != "default"
             && !is_open(name)
             && !group.is_open(facts, name)
-            && group.near(&facts.path, sort).any(|other| group.namespace_of(other) == *name)
+            && group.near(&facts.path, sort).any(|other| other.namespace() == *name)
     })
 }
 
@@ -97,7 +97,7 @@ fn has_port(workload: Workload<'_>, port: &str) -> bool {
 /// The pods behind a Service, where they are known.
 fn pods<'a>(group: &Group<'a>, facts: &'a ObjectFacts) -> Vec<Workload<'a>> {
     let Some(selector) = facts.detail.selector() else { return Vec::new() };
-    group.selected_by(&facts.path, selector).into_iter().filter(|(other, _)| group.same_namespace(other, facts)).collect()
+    group.selected_by(&facts.path, selector).into_iter().filter(|(other, _)| other.may_share_namespace(facts)).collect()
 }
 
 /// Endpoints that no Service or pod has.
@@ -169,7 +169,7 @@ pub(crate) fn service_monitor_missing(run: &mut ProjectRun<'_>) {
             .filter_map(|port| port.name.as_ref())
             .find(|name| matches!(name.text.as_str(), "metrics" | "http-metrics" | "https-metrics"));
         // What the cluster itself runs is scraped in a way of its own.
-        let Some(port) = offered.filter(|_| !group.namespace_of(facts).starts_with("kube-")) else { continue };
+        let Some(port) = offered.filter(|_| !facts.namespace().starts_with("kube-")) else { continue };
         if !group.selecting(FactSort::ServiceMonitor, facts, &face.labels).is_empty()
             || pods(group, facts).into_iter().any(|pods| by_pod_monitor(group, pods))
         {

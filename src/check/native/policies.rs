@@ -17,7 +17,7 @@ pub(crate) fn network_policy_missing(run: &mut ProjectRun<'_>) {
     }
     for facts in group.all(FactSort::Workload).filter(|facts| facts.complete && facts.object.kind != "PodTemplate") {
         let Detail::Workload(WorkloadFacts { labels, pod, containers, replicas, .. }) = &facts.detail else { continue };
-        let declared = run.is_external("NetworkPolicy", group.namespace_of(facts));
+        let declared = run.is_external("NetworkPolicy", facts.namespace());
         if pod.host_network || containers.is_empty() || *replicas == Some(0) || declared {
             continue;
         }
@@ -53,15 +53,15 @@ fn in_wrong_namespace(run: &mut ProjectRun<'_>) {
     let group = run.group;
     for facts in group.all(FactSort::NetworkPolicy).filter(|facts| facts.complete) {
         let Detail::NetworkPolicy(PolicyFacts { selector, everywhere: false, .. }) = &facts.detail else { continue };
-        let namespace = group.namespace_of(facts);
+        let namespace = facts.namespace();
         if selector.labels.is_empty() || namespace.is_empty() || has_neighbours(group, facts) || renders_elsewhere(group, facts) {
             continue;
         }
         let found = group.selected_by(&facts.path, selector);
-        let Some((first, _)) = found.first().filter(|_| found.iter().all(|(other, _)| !group.same_namespace(other, facts))) else {
+        let Some((first, _)) = found.first().filter(|_| found.iter().all(|(other, _)| !other.may_share_namespace(facts))) else {
             continue;
         };
-        let (kind, name, other) = (&facts.object.kind, &facts.object.name, group.namespace_of(first));
+        let (kind, name, other) = (&facts.object.kind, &facts.object.name, first.namespace());
         let message = format!("{kind} `{name}` is in namespace `{namespace}`, but the pods with its labels are in `{other}`");
         let draft = run.report(facts, facts.name_span, "metadata.namespace", message);
         draft.confidence = draft.confidence.lower();
@@ -87,7 +87,7 @@ fn namespaces<'a>(group: &'a Group<'a>) -> BTreeMap<&'a str, Known<'a>> {
         known.insert(name, Known { made_by: Some(facts), labels, used: false });
     }
     for facts in group.all(FactSort::Workload) {
-        let name = group.namespace_of(facts);
+        let name = facts.namespace();
         let named = || BTreeMap::from([(NAME.to_owned(), name.to_owned())]);
         known.entry(name).or_insert_with(|| Known { made_by: None, labels: named(), used: false }).used = true;
     }
@@ -120,7 +120,7 @@ pub(crate) fn policy_peer_selects_nothing(run: &mut ProjectRun<'_>) {
 fn own_pods(run: &mut ProjectRun<'_>, facts: &ObjectFacts, peer: &PeerFacts, labels: &BTreeSet<&str>) {
     let group = run.group;
     let Some((selector, span)) = peer.pods.as_ref().filter(|(selector, _)| !selector.is_empty()) else { return };
-    let found = group.selected_by(&facts.path, selector).into_iter().any(|(other, _)| group.same_namespace(other, facts));
+    let found = group.selected_by(&facts.path, selector).into_iter().any(|(other, _)| other.may_share_namespace(facts));
     let unknown = renders_elsewhere(group, facts) || !has_neighbours(group, facts);
     if found || unknown || is_operators(selector, labels) || makes_pods(group, facts, selector) {
         return;
@@ -162,7 +162,7 @@ fn other_pods(
     let all_known = wanted.labels.contains_key(NAME) || wanted.expressions.iter().any(|(key, ..)| key == NAME);
     let unknown = !all_known || found.iter().any(|name| group.is_open(facts, name) || namespaces.get(name).is_none_or(|known| !known.used));
     let selects = group.selected_by(&facts.path, selector).into_iter();
-    let mut selected = selects.filter(|(other, _)| found.iter().any(|name| may_be_one(name, group.namespace_of(other))));
+    let mut selected = selects.filter(|(other, _)| found.iter().any(|name| may_be_one(name, other.namespace())));
     if unknown || selected.next().is_some() || is_operators(selector, labels) || makes_pods(group, facts, selector) {
         return;
     }

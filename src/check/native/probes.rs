@@ -190,7 +190,7 @@ pub(super) fn served<'a>(group: &Group<'a>, facts: &'a ObjectFacts, workload: &'
     for service in group.services(facts, workload) {
         let Detail::Service { selector: Some(selector), ports, .. } = &service.detail else { continue };
         // A label that only a kustomization adds, or a namespace that only one of the two writes, may be another one.
-        if !selector.selects(&workload.labels) || !group.surely_same_namespace(facts, service) {
+        if !selector.selects(&workload.labels) || !facts.shares_namespace(service) {
             continue;
         }
         for port in ports {

@@ -211,7 +211,7 @@ fn role_of(binding: &ObjectFacts) -> Option<&Reference> {
 
 /// The roles of the project that a binding may mean.
 fn roles<'a>(group: &Group<'a>, binding: &ObjectFacts, role: &Reference) -> Vec<&'a ObjectFacts> {
-    let found = group.providers(binding, role.kind, &role.name.at.text, group.namespace_of(binding));
+    let found = group.providers(binding, role.kind, &role.name.at.text, binding.namespace());
     found.into_iter().map(|(facts, _)| facts).collect()
 }
 
@@ -315,9 +315,9 @@ pub(crate) fn binding_dangling(run: &mut ProjectRun<'_>) {
         let object = &binding.object;
         for reference in &binding.links.references {
             let (kind, name) = (reference.kind, &reference.name.at.text);
-            let namespace = group.namespace_for(binding, reference);
+            let namespace = binding.namespace_for(reference);
             // A build puts accounts that it makes into its namespace, whatever the binding says.
-            let built = group.namespace_of(binding);
+            let built = binding.namespace();
             let elsewhere =
                 kind == "ServiceAccount" && built != object.namespace && !group.providers(binding, kind, name, built).is_empty();
             // Clouds put a colon into the names of theirs.
@@ -366,7 +366,7 @@ pub(crate) fn service_account_shared(run: &mut ProjectRun<'_>) {
         let Detail::Workload(workload) = &facts.detail else { continue };
         let account = facts.links.references.iter().find(|reference| reference.kind == "ServiceAccount");
         if let Some(account) = account.filter(|account| account.name.at.text != "default" && !is_open(&account.name.at.text)) {
-            users.entry((group.namespace_of(facts), &account.name.at.text)).or_default().push((facts, workload, account));
+            users.entry((facts.namespace(), &account.name.at.text)).or_default().push((facts, workload, account));
         }
     }
     for ((namespace, name), users) in users {

@@ -21,7 +21,7 @@ fn complete<'a>(group: &Group<'a>) -> impl Iterator<Item = Workload<'a>> {
 
 /// The claim that a workload mounts under a name, where it is in the project and whole.
 fn claim<'a>(group: &Group<'a>, of: &ObjectFacts, name: &str) -> Option<(&'a ObjectFacts, &'a [String])> {
-    let is_meant = |facts: &&ObjectFacts| facts.complete && group.same_namespace(facts, of);
+    let is_meant = |facts: &&ObjectFacts| facts.complete && facts.may_share_namespace(of);
     let found = group.near_by_name(&of.path, FactSort::Claim, name).find(is_meant)?;
     match &found.detail {
         Detail::Claim { modes, .. } => Some((found, modes)),
@@ -66,7 +66,7 @@ pub(crate) fn rollout_causes_outage(run: &mut ProjectRun<'_>) {
     for (facts, workload) in complete(group).filter(|(facts, _)| matches!(facts.object.kind.as_str(), "Deployment" | "DeploymentConfig")) {
         let pod = &workload.pod;
         let replicas = group.effective_replicas(facts, workload);
-        let asked = |service: &&ObjectFacts| group.surely_same_namespace(service, facts) && !is_for_metrics(service);
+        let asked = |service: &&ObjectFacts| service.shares_namespace(facts) && !is_for_metrics(service);
         let Some(service) = group.services(facts, workload).into_iter().find(asked) else { continue };
         if replicas == Some(0) || needs_to_be_alone(group, facts, workload) {
             continue;
@@ -142,11 +142,11 @@ pub(crate) fn single_zone_pin(run: &mut ProjectRun<'_>) {
     for (facts, workload) in group.workloads_everywhere() {
         let Some(zone) = &workload.pod.zone else { continue };
         for (key, value) in workload.labels.iter().filter(|(key, _)| NAMES.contains(&key.as_str())) {
-            zones.entry((group.namespace_of(facts), key, value)).or_default().insert(&zone.text);
+            zones.entry((facts.namespace(), key, value)).or_default().insert(&zone.text);
         }
     }
     let has_sibling = |facts: &ObjectFacts, workload: &WorkloadFacts| {
-        workload.labels.iter().any(|(key, value)| zones.get(&(group.namespace_of(facts), key, value)).is_some_and(|zones| zones.len() > 1))
+        workload.labels.iter().any(|(key, value)| zones.get(&(facts.namespace(), key, value)).is_some_and(|zones| zones.len() > 1))
     };
     let storage: HashMap<&str, (&ObjectFacts, &Spanned)> = group
         .all(FactSort::ZonalStorage)
@@ -249,7 +249,7 @@ fn longest<'a>(
 ) -> Option<(&'a ObjectFacts, &'a Timeout)> {
     let own = pod.timeouts.iter().filter(|timeout| timeout.container == container.name).map(|timeout| (facts, timeout));
     let names = pod.config_env.iter().filter(|(of, _)| *of == container.name).map(|(_, name)| name);
-    let is_source = |other: &&ObjectFacts| other.object.kind == "ConfigMap" && group.same_namespace(other, facts);
+    let is_source = |other: &&ObjectFacts| other.object.kind == "ConfigMap" && other.may_share_namespace(facts);
     let configs = names.flat_map(|name| group.near_by_name(&facts.path, FactSort::Config, name)).filter(is_source);
     let shared = configs.flat_map(|config| match &config.detail {
         Detail::Config(ConfigFacts { timeouts, .. }) => timeouts.iter().map(|timeout| (config, timeout)).collect(),
@@ -333,7 +333,7 @@ pub(crate) fn hpa_missing(run: &mut ProjectRun<'_>) {
         let singleton = pod.strategy.as_ref().is_some_and(|kind| kind.text == "Recreate");
         let sized = group.near(&facts.path, FactSort::VerticalAutoscaler).any(|other| {
             let Detail::VerticalAutoscaler { target: (kind, target) } = &other.detail else { return false };
-            *kind == facts.object.kind && target == name && group.same_namespace(other, facts)
+            *kind == facts.object.kind && target == name && other.may_share_namespace(facts)
         });
         let stateful = !pod.claims.is_empty();
         if !wanted.is_empty() && selected && !operator && !singleton && !sized && !stateful && group.autoscalers(facts).next().is_none() {

@@ -320,13 +320,13 @@ pub(crate) fn redis_without_auth(run: &mut ProjectRun<'_>) {
         }
         // Nobody is led to a server without a Service.
         let services = group.services(facts, workload);
-        let Some(service) = services.into_iter().find(|service| group.surely_same_namespace(service, facts)) else { continue };
+        let Some(service) = services.into_iter().find(|service| service.shares_namespace(facts)) else { continue };
         for redis in &workload.pod.redis {
             let configs: Vec<Option<&ConfigFacts>> = redis
                 .configs
                 .iter()
                 .map(|name| {
-                    let is_meant = |other: &&ObjectFacts| other.object.kind == "ConfigMap" && group.same_namespace(other, facts);
+                    let is_meant = |other: &&ObjectFacts| other.object.kind == "ConfigMap" && other.may_share_namespace(facts);
                     group.near_by_name(&facts.path, FactSort::Config, name).find(is_meant).and_then(|other| match &other.detail {
                         Detail::Config(config) => Some(config),
                         _ => None,
